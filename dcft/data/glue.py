@@ -1,0 +1,25 @@
+"""Sentences and pairs of sentences as token ids."""
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+
+def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, **cache) -> Dataset:
+    """Tokenise `text` and, where there is one, `pair`; nothing is padded here.
+
+    Args:
+        data: columns `text`, `label` and perhaps `pair`.
+        tokenizer: the backbone's.
+        max_length: in tokens; the longer of the two texts is cut first.
+        cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
+
+    Returns:
+        The model's inputs and `labels`.
+    """
+
+    def tokenise(batch):
+        encoded = tokenizer(batch["text"], batch.get("pair"), truncation=True, max_length=max_length)
+        encoded["labels"] = batch["label"]
+        return encoded
+
+    return data.map(tokenise, batched=True, remove_columns=data.column_names, desc="tokenising", **cache)

@@ -1,0 +1,80 @@
+"""Where data come from: the Hub at a pinned revision, a folder with the official files, or the toy generator."""
+
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+
+from dcft.config import RunConfig, data_identity
+from dcft.data import files, toy
+from dcft.errors import UserError
+
+
+@dataclass
+class DataSource:
+    """What the record says about the data of a run."""
+
+    source: str  # hub, local or toy
+    identity: dict  # repository and revision, or digests of the files
+    rows: dict[str, int]  # read, by split
+    complete: bool  # whether the counts are those of the whole data set (paper, Tables 7 and 8)
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def load(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
+    """The splits of the task: `train`, `dev` and, for MNLI, `dev_mismatched`.
+
+    Columns are `text`, `pair` (if there is one) and `label` for GLUE; `id`, `question`, `context`, `answers` for SQuAD.
+
+    Raises:
+        UserError: no network, a missing file, a malformed row, or a Hub revision that is not the pinned one.
+    """
+    task = config.task
+    if task.toy:
+        root = Path(config.outputs.dir) / "cache" / f"toy-v{toy.VERSION}"
+        toy.write(root)
+        splits = {split: Dataset.from_list(files.read(task, split, root / name)) for split, name in task.files.items()}
+    elif config.data_files:
+        splits = {split: Dataset.from_list(files.read(task, split, path)) for split, path in config.data_files.items()}
+    else:
+        splits = _from_hub(config)
+    rows = {split: len(data) for split, data in splits.items()}
+    complete = rows == task.rows
+    identity = data_identity(config)
+    if not complete:
+        _explain_incomplete(config, rows)
+    for split, data in splits.items():
+        limit = config.data.max_train if split == "train" else config.data.max_eval
+        if limit is not None and limit < len(data):
+            splits[split] = data.select(range(limit))
+    return splits, DataSource(identity["source"], identity, rows, complete)
+
+
+def _explain_incomplete(config: RunConfig, rows: dict[str, int]) -> None:
+    """A pinned revision must be whole; files of one's own may be a part, which every table then says."""
+    counts = ", ".join(f"{split} {rows.get(split, 0)} of {n}" for split, n in config.task.rows.items())
+    if not config.data_files:
+        raise UserError(f"task={config.task.name}: the data are not the pinned ones ({counts} rows)")
+    warnings.warn(f"{config.task.title} is not complete ({counts} rows); its results will be marked", stacklevel=3)
+
+
+def _from_hub(config: RunConfig) -> dict[str, Dataset]:
+    task, hub = config.task, config.task.hub
+    try:
+        loaded = load_dataset(hub.path, hub.name, revision=hub.revision)
+    except (ConnectionError, OSError, ValueError) as error:
+        raise UserError(
+            f"task={task.name}: {hub.path} is neither in the local cache nor can the Hugging Face Hub be reached; give "
+            "data.root=PATH with the official files, or task=toy_cls"
+        ) from error
+    splits = {ours: loaded[theirs] for ours, theirs in hub.splits.items()}
+    if task.kind == "span":
+        return {name: data.select_columns(["id", "question", "context", "answers"]) for name, data in splits.items()}
+    columns = {theirs: ours for ours, theirs in hub.columns.items()}
+    return {
+        name: data.select_columns(list(columns)).rename_columns({k: v for k, v in columns.items() if k != v})
+        for name, data in splits.items()
+    }

@@ -1,0 +1,127 @@
+"""Questions about paragraphs: overlapping windows of tokens in, answer texts out."""
+
+from collections import defaultdict
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+OUTSIDE = [-1, -1]  # offset of a token that is not part of the paragraph
+
+
+def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, doc_stride: int, **cache) -> Dataset:
+    """Split each question and paragraph into windows, with the tokens of the first answer as labels.
+
+    A window that does not hold the whole answer, or a question without one, points to the first token.
+
+    Args:
+        data: columns `id`, `question`, `context`, `answers`.
+        tokenizer: a fast tokenizer.
+        max_length: tokens of a window, question included.
+        doc_stride: tokens of the paragraph that neighbouring windows share.
+        cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
+
+    Returns:
+        One row a window: the model's inputs, `start_positions`, `end_positions`, and for `predict_answers` the number
+        of the question (`example`) and the characters of each token in the paragraph (`offsets`, -1 outside it).
+    """
+
+    def tokenise(batch, indices):
+        questions = [question.lstrip() for question in batch["question"]]  # some start with a screenful of blanks
+        encoded = tokenizer(
+            questions,
+            batch["context"],
+            truncation="only_second",
+            max_length=max_length,
+            stride=doc_stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        rows = encoded.pop("overflow_to_sample_mapping")
+        offsets = encoded.pop("offset_mapping")
+        encoded["example"] = [indices[row] for row in rows]
+        encoded["offsets"] = [
+            [
+                list(offset) if part == 1 else OUTSIDE
+                for offset, part in zip(window, encoded.sequence_ids(i), strict=True)
+            ]
+            for i, window in enumerate(offsets)
+        ]
+        spans = [_span(batch["answers"][row], window) for row, window in zip(rows, encoded["offsets"], strict=True)]
+        encoded["start_positions"] = [start for start, _ in spans]
+        encoded["end_positions"] = [end for _, end in spans]
+        return encoded
+
+    return data.map(
+        tokenise, batched=True, with_indices=True, remove_columns=data.column_names, desc="tokenising", **cache
+    )
+
+
+def _span(answers: dict, offsets: list[list[int]]) -> tuple[int, int]:
+    """First and last token of the first answer in this window, or (0, 0)."""
+    if not answers["text"]:
+        return 0, 0
+    first = answers["answer_start"][0]
+    last = first + len(answers["text"][0]) - 1
+    start = next((t for t, (low, high) in enumerate(offsets) if low <= first < high), None)
+    end = next((t for t, (low, high) in enumerate(offsets) if low <= last < high), None)
+    return (0, 0) if start is None or end is None else (start, end)
+
+
+def predict_answers(
+    data: Dataset,
+    windows: Dataset,
+    start_logits: np.ndarray,
+    end_logits: np.ndarray,
+    n_best: int,
+    max_answer_length: int,
+    null_threshold: float | None,
+) -> list[str]:
+    """The most likely text for each question, over all its windows.
+
+    A span scores the sum of its start and end logit; candidates are the `n_best` starts times the `n_best` ends of each
+    window. "No answer" scores the first token's two logits, the lowest over the windows (Devlin et al., 2019).
+
+    Args:
+        data: the questions, columns `context` at least.
+        windows: what `encode` made of them.
+        start_logits, end_logits: `windows x tokens`.
+        n_best: candidates a side.
+        max_answer_length: tokens.
+        null_threshold: answer nothing if "no answer" exceeds the best span by more; None if every question has one.
+
+    Returns:
+        One text a question, in the order of `data`; empty for "no answer".
+    """
+    best: dict[int, tuple[float, int, int]] = {}
+    null: dict[int, float] = defaultdict(lambda: np.inf)
+    for example, offsets, start, end in zip(
+        windows["example"], windows["offsets"], start_logits, end_logits, strict=True
+    ):
+        offsets = np.asarray(offsets)
+        start, end = start[: len(offsets)].astype(float), end[: len(offsets)].astype(float)
+        null[example] = min(null[example], start[0] + end[0])
+        inside = offsets[:, 0] >= 0
+        starts = _largest(np.where(inside, start, -np.inf), n_best)
+        ends = _largest(np.where(inside, end, -np.inf), n_best)
+        length = ends[None, :] - starts[:, None] + 1
+        scores = np.where(
+            (length >= 1) & (length <= max_answer_length), start[starts][:, None] + end[ends][None, :], -np.inf
+        )
+        if scores.size and (top := scores.max()) > best.get(example, (-np.inf,))[0]:
+            i, j = np.unravel_index(scores.argmax(), scores.shape)
+            best[example] = (top, offsets[starts[i], 0], offsets[ends[j], 1])
+    texts = []
+    for example, context in enumerate(data["context"]):
+        score, first, last = best.get(example, (-np.inf, 0, 0))
+        if null_threshold is not None and null[example] - score > null_threshold:
+            texts.append("")
+        else:
+            texts.append(context[first:last].strip())  # some tokenizers count the blank before a word as part of it
+    return texts
+
+
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Indices of the n largest finite values, first come first among equals."""
+    order = np.argsort(-values, kind="stable")[:n]
+    return order[np.isfinite(values[order])]

@@ -1,0 +1,46 @@
+"""What a person sees of a run: a bar, and a line for each evaluation."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+
+class ProgressBar(TrainerCallback):
+    """Steps, loss and time left; without a terminal only the evaluations are printed."""
+
+    def __init__(self, cell: str, metric: str):
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.cell, self.metric = cell, metric
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=True,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("loss   -  ", total=state.max_steps, completed=state.global_step)
+        begun = f"resumed at step {state.global_step}" if state.global_step else f"{state.max_steps} steps"
+        self.console.print(f"{self.cell}: {begun}")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and "loss" in logs:
+            self.bar.update(self.task, description=f"loss {logs['loss']:7.4f}")
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        collapsed = "  (collapsed: one answer to everything)" if metrics["eval_collapsed"] else ""
+        where = f"step {state.global_step:>6}  epoch {state.epoch:6.2f}"
+        self.console.print(f"  {where}  {self.metric} {metrics['eval_score']:6.2f}{collapsed}")
+
+    def close(self) -> None:
+        """Take the bar off the screen, however the run ended."""
+        if hasattr(self, "bar"):
+            self.bar.stop()

@@ -1,0 +1,129 @@
+"""The record store: one JSON file a finished cell, one lock and one state file a cell that is being run.
+
+A cell is *done* or *failed* if its record says so, *running* if its lock is held, *interrupted* if a run began and
+neither holds, else *new*. The lock is the kernel's: it is free as soon as its process is gone, however that ended.
+"""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dcft.config import RunConfig
+from dcft.errors import UserError
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write a record completely or not at all: temporary file, flush to disk, rename, flush the folder.
+
+    Raises:
+        ValueError: if the record holds NaN or infinity, which are no results (and no JSON).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)  # mkstemp's files are private
+        os.replace(scratch, path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read one record.
+
+    Raises:
+        UserError: if the file is not a record.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["cell"], record["status"]
+        return record
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a record ({error}); restore it from git or delete it") from error
+
+
+def read_all(results: Path) -> list[dict[str, Any]]:
+    """Every record below a results folder, in the order of their paths."""
+    return [read(path) for path in sorted((results / "runs").glob("*/*/*.json"))]
+
+
+def status(config: RunConfig) -> str:
+    """What is known of a cell: done, failed, running, interrupted or new. Writes nothing."""
+    if config.record_path.is_file():
+        return read(config.record_path)["status"]
+    if not (config.work_dir / "state.json").is_file():
+        return "new"
+    lock = FileLock(config.work_dir / "lock")
+    try:
+        with lock.acquire(timeout=0):
+            return "interrupted"
+    except Timeout:
+        return "running"
+
+
+@contextmanager
+def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
+    """Hold a cell while it runs; yields its state (`started`, `attempts`), which is kept in `state.json`.
+
+    A run that ends before it wrote anything but that file leaves nothing behind.
+
+    Raises:
+        UserError: if another process holds the cell.
+    """
+    folder = config.work_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    state_path = folder / "state.json"
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = _read_state(state_path)
+        raise UserError(
+            f"cell {config.cell} is being run by process {holder.get('pid', '?')} on {holder.get('host', '?')}; "
+            "wait for it, or end it and run the same command again"
+        ) from None
+    try:
+        previous = _read_state(state_path)
+        state = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": previous.get("started") or now(),
+            "attempts": previous.get("attempts", 0) + 1,
+        }
+        write(state_path, state)
+        yield state
+    finally:
+        lock.release()
+        if {path.name for path in folder.iterdir()} <= {"state.json", "lock"}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,231 @@
+"""One run: configuration in, record out."""
+
+import math
+import shutil
+import traceback
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow.compute
+import transformers
+from datasets import Dataset
+from transformers import DataCollatorWithPadding, PrinterCallback, TrainingArguments, set_seed
+
+from dcft import hub, methods, models, provenance, records, tracking
+from dcft.config import RunConfig
+from dcft.data import encode
+from dcft.errors import RunFailed, UserError
+from dcft.progress import ProgressBar
+from dcft.scoring import Scorer
+from dcft.trainer import CellTrainer
+
+LOG_EVERY = 10  # steps between two logged losses, at most
+
+
+def run(config: RunConfig) -> Path:
+    """Train and evaluate one cell, unless its record is there already; go on where an interrupted run stopped.
+
+    Args:
+        config: the cell.
+
+    Returns:
+        The path of the record.
+
+    Raises:
+        UserError: if the cell cannot be run as configured; nothing is written.
+        RunFailed: if it was run and has no score; the record says why.
+    """
+    path = config.record_path
+    if path.is_file() and records.read(path)["status"] == "done":
+        return path
+    with records.claim(config) as state:
+        if path.is_file() and records.read(path)["status"] == "done":  # finished while we waited for the claim
+            return path
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        datasets.disable_progress_bars()
+        warnings.filterwarnings("ignore", message=".*pin_memory.*")  # said once an evaluation on a machine without GPU
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
+        record = _describe(config, state)
+        try:
+            result = _train(config, record)
+            record |= {"status": "done"} | result
+        except UserError:
+            raise
+        except Exception as error:  # the record keeps what happened, whatever it was
+            record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+            (config.work_dir / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            record["finished"] = records.now()
+            records.write(path, record)
+            if isinstance(error, RunFailed):
+                raise
+            raise RunFailed(f"{record['error']} (traceback in {config.work_dir / 'error.txt'})") from error
+        record["finished"] = records.now()
+        records.write(path, record)
+        shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
+    return path
+
+
+def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
+    """The part of the record that is known before training; what is not known yet is blank."""
+    settings = asdict(config)
+    sources = settings.pop("recipe_source")
+    for key in ("recipe", "table"):
+        settings.pop(key)
+    return {
+        "cell": config.cell,
+        "status": "failed",
+        "task": config.task.name,
+        "model": config.model.name,
+        "method": config.method.name,
+        "seed": config.seed,
+        "score": None,
+        "metrics": None,
+        "metrics_halves": None,
+        "last": None,
+        "collapsed": None,
+        "toy": config.task.toy,
+        "substitute_backbone": config.model.substitute,
+        "params": None,
+        "time": None,
+        "peak_memory_mb": None,
+        "data_source": None,
+        "model_source": None,
+        "config": settings,
+        "recipe_source": sources,
+        "versions": provenance.versions(),
+        "git": provenance.git(),
+        "hardware": provenance.hardware(),
+        "started": state["started"],
+        "finished": None,
+        "attempts": state["attempts"],
+        "error": None,
+        "history": [],
+        "losses": [],
+    }
+
+
+def _train(config: RunConfig, record: dict[str, Any]) -> dict[str, Any]:
+    """Train; `record` is filled as things become known, so that a failed run's record has them too."""
+    if hub.needs_hub(config):
+        hub.prefer_cache_if_offline()
+    set_seed(config.seed)  # the new head and the adapter are drawn from it
+    backbone = models.load(config)
+    prepared = methods.prepare(backbone.model, config)
+    data = encode.prepare(config, backbone.tokenizer)
+    record |= {
+        "params": prepared.params,
+        "model_source": backbone.source,
+        "data_source": data.source.as_dict(),
+    }
+    progress = ProgressBar(config.cell, config.task.score[0])
+    tracker = tracking.create(config, record["config"])
+    trainer = CellTrainer(
+        model=prepared.model,
+        args=_arguments(config),
+        train_dataset=data.train,
+        eval_dataset=data.dev.remove_columns([c for c in ("example", "offsets") if c in data.dev.column_names]),
+        data_collator=DataCollatorWithPadding(backbone.tokenizer),
+        callbacks=[progress, tracker],
+        scorer=Scorer(config.task, data),
+        hooks=prepared.hooks,
+        lengths=_lengths(data.train) if config.train.group_by_length else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    provenance.reset_peak_memory()
+    try:
+        trainer.train(resume_from_checkpoint=_last_checkpoint(config))
+    finally:
+        progress.close()
+        record |= _outcome(trainer)
+        tracker.finish(record)
+    trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
+    backbone.tokenizer.save_pretrained(config.work_dir / "model")
+    best = max(record["history"], key=lambda entry: entry["score"])
+    return {key: best[key] for key in ("score", "metrics", "metrics_halves")}
+
+
+def _arguments(config: RunConfig) -> TrainingArguments:
+    span = config.task.kind == "span"
+    return TrainingArguments(
+        output_dir=str(config.work_dir / "checkpoints"),
+        learning_rate=config.train.lr,
+        num_train_epochs=config.train.epochs,
+        max_steps=config.train.max_steps or -1,
+        per_device_train_batch_size=config.train.batch_size,
+        per_device_eval_batch_size=config.eval.batch_size,
+        warmup_steps=config.train.warmup,
+        weight_decay=config.train.weight_decay,
+        max_grad_norm=config.train.clip,
+        lr_scheduler_type="linear",
+        bf16=config.precision == "bf16",
+        seed=config.seed,
+        eval_strategy="steps",
+        eval_steps=config.eval.every,
+        save_strategy="steps",
+        save_steps=config.eval.every,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_score",
+        greater_is_better=True,
+        logging_steps=math.gcd(LOG_EVERY, config.eval.every),  # a resumed run logs the same means of the loss
+        logging_nan_inf_filter=False,
+        label_names=["start_positions", "end_positions"] if span else ["labels"],
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+
+
+def _lengths(data: Dataset):
+    return pyarrow.compute.list_value_length(data.with_format("arrow")[:]["input_ids"]).to_numpy()
+
+
+def _last_checkpoint(config: RunConfig) -> str | None:
+    """The newest complete checkpoint: the state is written last, so one that a kill cut short has none, or a part."""
+    folders = (config.work_dir / "checkpoints").glob("checkpoint-*")
+    for folder in sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        try:
+            transformers.TrainerState.load_from_json(str(folder / "trainer_state.json"))
+            return str(folder)
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+    return None
+
+
+def _outcome(trainer: CellTrainer) -> dict[str, Any]:
+    """The history of a run, finished or not."""
+    logs = trainer.state.log_history
+    history = [
+        {
+            "step": entry["step"],
+            "epoch": round(entry["epoch"], 4),
+            "score": entry["eval_score"],
+            "loss": entry["eval_loss"],
+            "metrics": entry["eval_metrics"],
+            "metrics_halves": entry["eval_metrics_halves"],
+            "collapsed": entry["eval_collapsed"],
+            "train_s": round(entry["train_s"], 3),
+            "eval_s": round(entry["eval_s"], 3),
+        }
+        for entry in logs
+        if "eval_score" in entry
+    ]
+    last = history[-1] if history else None
+    train_s = last["train_s"] if last else None
+    samples = trainer.state.epoch * len(trainer.train_dataset) if trainer.state.epoch else 0
+    return {
+        "history": history,
+        "losses": [[entry["step"], entry["loss"]] for entry in logs if "loss" in entry],
+        "last": {key: last[key] for key in ("step", "score", "metrics", "metrics_halves")} if last else None,
+        "collapsed": last["collapsed"] if last else None,
+        "time": {
+            "train_s": train_s,
+            "eval_s": round(sum(entry["eval_s"] for entry in history), 3),
+            "samples_per_s": round(samples / train_s, 2) if train_s else None,
+        },
+        "peak_memory_mb": provenance.peak_memory_mb(),
+    }

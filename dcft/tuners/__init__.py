@@ -1,0 +1,5 @@
+"""PEFT tuners that PEFT itself lacks; importing this package registers them."""
+
+from dcft.tuners.dcft import DcftConfig, DcftModel, orthogonality_loss
+
+__all__ = ["DcftConfig", "DcftModel", "orthogonality_loss"]

@@ -1,0 +1,40 @@
+"""The one entrypoint: train one cell, or every cell of a table. See `python run.py --help`."""
+
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from dcft.config import build, mark_overrides
+from dcft.errors import explain
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def cell(cfg: DictConfig) -> str:
+    config = build(cfg)
+    mark_overrides(config, list(HydraConfig.get().overrides.task))
+    from dcft import training  # loads torch: only once everything that can be checked without it has been
+
+    path = str(training.run(config))
+    print(path)
+    return path
+
+
+def main() -> None:
+    show_traceback = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors over instead of printing its own pages
+    try:
+        cell()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from the last checkpoint")
+    except Exception as error:
+        line = explain(error)
+        if line is None or show_traceback:
+            raise
+        sys.exit(f"error: {line}")
+
+
+if __name__ == "__main__":
+    main()
