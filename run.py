@@ -5,20 +5,26 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from dcft.config import build, mark_overrides
-from dcft.errors import explain
+from dcft.errors import RunFailed, UserError, explain
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def cell(cfg: DictConfig) -> str:
-    config = build(cfg)
-    mark_overrides(config, list(HydraConfig.get().overrides.task))
-    from dcft import training  # loads torch: only once everything that can be checked without it has been
+    try:
+        config = build(cfg)
+        mark_overrides(config, list(HydraConfig.get().overrides.task))
+        from dcft import training  # loads torch: only once everything that can be checked without it has been
 
-    path = str(training.run(config))
-    print(path)
+        path = str(training.run(config))
+    except (UserError, RunFailed) as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
+        sys.exit(f"error: {error}")
+    print(path, flush=True)
     return path
 
 

@@ -255,6 +255,10 @@ def _check(config: RunConfig) -> None:
     if config.kernel and config.stride:
         advice = f"a stride above kernel={config.kernel} leaves weights without an update; give at most {config.kernel}"
         check(config.stride <= config.kernel, "stride", config.stride, advice)
+    if config.task.kind == "span":
+        shared = config.task.doc_stride
+        advice = f"windows of a paragraph share task.doc_stride={shared} tokens and must be longer; give more"
+        check(config.data.max_length > shared, "data.max_length", config.data.max_length, advice)
     if config.model.path:
         found = (Path(config.model.path) / "config.json").is_file()
         check(found, "model.path", config.model.path, "no config.json there; give the folder of a saved model")

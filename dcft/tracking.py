@@ -1,13 +1,15 @@
 """Mirrors of a run. The record is the result; a tracker may be offline or broken without hurting it."""
 
 import functools
+import logging
 import os
-import warnings
 from typing import Any
 
 from transformers import TrainerCallback
 
 from dcft.config import RunConfig
+
+log = logging.getLogger(__name__)
 
 
 class NoTracker(TrainerCallback):
@@ -28,7 +30,7 @@ def harmless(method):
             method(self, *args, **kwargs)
         except Exception as error:  # whatever a tracker throws, the run goes on
             self.broken = True
-            warnings.warn(f"{type(self).__name__} failed and is off for this run: {error}", stacklevel=2)
+            log.warning("note: %s failed and is off for this run: %s", type(self).__name__, error)
 
     return guarded
 

@@ -1,12 +1,14 @@
 """Readers of the official GLUE and SQuAD files, quirks included. A malformed row is an error with file and line."""
 
 import json
-import warnings
+import logging
 from pathlib import Path
 from typing import Any
 
 from dcft.config import Task
 from dcft.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def read(task: Task, split: str, path: Path) -> list[dict[str, Any]]:
@@ -49,8 +51,7 @@ def _read_tsv(task: Task, path: Path, allowed: int) -> list[dict[str, Any]]:
     if not rows:
         raise UserError(f"{path} has no rows")
     if malformed:
-        lines = ", ".join(map(str, malformed))
-        warnings.warn(f"{path}: dropped the rows known to be malformed (lines {lines})", stacklevel=2)
+        log.warning("note: %s: dropped the rows known to be malformed (lines %s)", path, ", ".join(map(str, malformed)))
     return rows
 
 

@@ -1,6 +1,6 @@
 """Where data come from: the Hub at a pinned revision, a folder with the official files, or the toy generator."""
 
-import warnings
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from datasets import Dataset, load_dataset
 from dcft.config import RunConfig, data_identity
 from dcft.data import files, toy
 from dcft.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -58,7 +60,7 @@ def _explain_incomplete(config: RunConfig, rows: dict[str, int]) -> None:
     counts = ", ".join(f"{split} {rows.get(split, 0)} of {n}" for split, n in config.task.rows.items())
     if not config.data_files:
         raise UserError(f"task={config.task.name}: the data are not the pinned ones ({counts} rows)")
-    warnings.warn(f"{config.task.title} is not complete ({counts} rows); its results will be marked", stacklevel=3)
+    log.warning("note: %s is not complete (%s rows); its results will be marked", config.task.title, counts)
 
 
 def _from_hub(config: RunConfig) -> dict[str, Dataset]:
