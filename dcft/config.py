@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcft.errors import UserError
+from dcft.errors import UserError, unknown_setting
 
 IDENTITY_VERSION = 1  # raise it when the same settings begin to mean another experiment
 TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
@@ -58,10 +58,10 @@ class Task:
     labels: list[str] = field(default_factory=list)  # class names in the Hub's order
     malformed_rows: int = 0  # rows known to be broken in the official file; dropped, with a warning
     toy: bool = False
-    doc_stride: int = 128  # tokens shared by neighbouring windows (AdaLoRA's script)
-    max_answer_length: int = 30  # tokens (Hugging Face run_qa, which the scripts use)
-    n_best: int = 20
-    null_threshold: float = 0.0  # "no answer" wins if its score exceeds the best span's by more than this
+    doc_stride: int | None = None  # span tasks: tokens that neighbouring windows of a paragraph share
+    max_answer_length: int | None = None  # span tasks: tokens
+    n_best: int | None = None  # span tasks: candidates for the first and for the last token
+    null_threshold: float | None = None  # "no answer" wins if it scores higher by more; None: every question has one
 
 
 @dataclass
@@ -222,7 +222,7 @@ def build(cfg: DictConfig) -> RunConfig:
 def _one_line(error: OmegaConfBaseException) -> str:
     first = str(error).strip().splitlines()[0]
     if match := re.match(r"Key '(.+?)' not in '\w+'", first):
-        return f"{error.full_key or match[1]} is not a setting; see python run.py --help"
+        return unknown_setting(error.full_key or match[1])
     return f"{error.full_key}: {first}" if error.full_key else first
 
 

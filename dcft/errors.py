@@ -30,12 +30,13 @@ def explain(error: Exception) -> str | None:
         return f"{error.override!r} is not a setting: write key=value, with quotes around special characters"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         if match := re.search(r"Could not override '([^']+)'", str(error)):
-            return _unknown(match[1])
+            return unknown_setting(match[1])
         return " ".join(str(error).split())
     return None
 
 
-def _unknown(key: str) -> str:
+def unknown_setting(key: str) -> str:
+    """One line for a setting that does not exist, or not for the chosen method."""
     owners = [name for name, config in _methods() if key in config]
     if owners:
         return f"{key} is a setting of method={' and '.join(owners)}, not of the chosen method; leave {key}= out"

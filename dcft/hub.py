@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import urllib.request
 from urllib.parse import urlparse
 
@@ -17,7 +18,7 @@ def needs_hub(config: RunConfig) -> bool:
 def prefer_cache_if_offline(timeout: float = 5.0) -> None:
     """Without a way to the Hub, use its local cache at once instead of after half a minute of retries.
 
-    Must run before anything imports `huggingface_hub`, which reads the variable once. Behind a proxy nothing is tried.
+    Behind a proxy nothing is tried.
     """
     if urllib.request.getproxies() or os.environ.get("HF_HUB_OFFLINE"):
         return
@@ -26,3 +27,6 @@ def prefer_cache_if_offline(timeout: float = 5.0) -> None:
         socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout=timeout).close()
     except OSError:
         os.environ["HF_HUB_OFFLINE"] = "1"
+        for name in ("huggingface_hub.constants", "datasets.config"):  # both read the variable once, when imported
+            if module := sys.modules.get(name):
+                module.HF_HUB_OFFLINE = True

@@ -6,7 +6,7 @@ that training itself never asks which method it runs.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from peft import PeftModel, TaskType, get_peft_model
@@ -70,9 +70,13 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
     kind = str(arguments.pop("peft_type")).upper()
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"method.peft.peft_type={kind}: PEFT has no such method")
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
+    unknown = set(arguments) - {field.name for field in fields(config_class)}
+    if unknown:
+        raise UserError(f"method.peft.{sorted(unknown)[0]} is not a setting of {config_class.__name__}")
     task_type = TaskType.QUESTION_ANS if config.task.kind == "span" else TaskType.SEQ_CLS
     try:
-        peft_config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](
+        peft_config = config_class(
             target_modules=config.target_modules, modules_to_save=list(head), task_type=task_type, **arguments
         )
         return get_peft_model(model, peft_config)

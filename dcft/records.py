@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,9 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
         lock.release()
         if {path.name for path in folder.iterdir()} <= {"state.json", "lock"}:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # outputs/runs and outputs, if this run made them
+                folder.parent.rmdir()
+                folder.parent.parent.rmdir()
 
 
 def _read_state(path: Path) -> dict[str, Any]:

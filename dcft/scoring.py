@@ -62,14 +62,13 @@ class Scorer:
 
     def _answers(self, logits: tuple[np.ndarray, np.ndarray]):
         rows = self.data.dev_rows["dev"]
-        answerable = self.task.metric == "squad"
         texts = predict_answers(
             rows,
             self.data.dev,
             *logits,
             self.task.n_best,
             self.task.max_answer_length,
-            None if answerable else self.task.null_threshold,
+            self.task.null_threshold,
         )
         return texts, [answers["text"] for answers in rows["answers"]]
 
