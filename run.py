@@ -5,8 +5,7 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dcft.config import build, mark_overrides
 from dcft.errors import RunFailed, UserError, explain
@@ -21,9 +20,9 @@ def cell(cfg: DictConfig) -> str:
 
         path = str(training.run(config))
     except (UserError, RunFailed) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
-        sys.exit(f"error: {error}")
+        if OmegaConf.is_missing(HydraConfig.get().job, "num"):  # a cell of its own, not one of a sweep
+            sys.exit(f"error: {error}")
+        raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
     print(path, flush=True)
     return path
 

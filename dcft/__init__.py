@@ -11,7 +11,7 @@ import importlib
 
 import wrapt
 
-__all__ = ["DcftConfig", "DcftModel", "orthogonality_loss"]
+__all__ = ["DcftConfig", "DcftModel", "orthogonality_loss", "save_as_lora"]
 
 
 @wrapt.when_imported("peft")

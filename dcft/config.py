@@ -256,6 +256,8 @@ def _check(config: RunConfig) -> None:
         advice = f"a stride above kernel={config.kernel} leaves weights without an update; give at most {config.kernel}"
         check(config.stride <= config.kernel, "stride", config.stride, advice)
     if config.task.kind == "span":
+        for key in ("doc_stride", "max_answer_length", "n_best"):
+            check(getattr(config.task, key) is not None, f"task.{key}", None, "a span task needs a number")
         shared = config.task.doc_stride
         advice = f"windows of a paragraph share task.doc_stride={shared} tokens and must be longer; give more"
         check(config.data.max_length > shared, "data.max_length", config.data.max_length, advice)

@@ -11,6 +11,8 @@ from dcft.config import RunConfig
 
 log = logging.getLogger(__name__)
 
+INIT_TIMEOUT = 20  # seconds to wait for the server before the run is mirrored offline
+
 
 class NoTracker(TrainerCallback):
     """Mirrors nothing."""
@@ -62,7 +64,7 @@ class WandbTracker(NoTracker):
             "dir": str(folder),
             "config": self.settings,
             "tags": [self.config.task.name, self.config.model.name, self.config.method.name],
-            "settings": wandb.Settings(init_timeout=20, silent=True),
+            "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True),
         }
         mode = os.environ.get("WANDB_MODE", "online")
         if mode == "online" and not wandb.login(prompt=False, verify=False):

@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pyarrow.compute
+import torch
 import transformers
 from datasets import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainingArguments, set_seed
@@ -50,21 +51,23 @@ def run(config: RunConfig) -> Path:
         warnings.filterwarnings("ignore", message=".*pin_memory.*")  # said once an evaluation on a machine without GPU
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
         record = _describe(config, state)
+        tracker = tracking.create(config, record["config"])
+        failure = None
         try:
-            result = _train(config, record)
-            record |= {"status": "done"} | result
+            record |= _train(config, record, tracker) | {"status": "done"}
         except UserError:
             raise
+        except RunFailed as error:
+            failure, record["error"] = error, str(error)
         except Exception as error:  # the record keeps what happened, whatever it was
-            record |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
             (config.work_dir / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            record["finished"] = records.now()
-            records.write(path, record)
-            if isinstance(error, RunFailed):
-                raise
-            raise RunFailed(f"{record['error']} (traceback in {config.work_dir / 'error.txt'})") from error
+            record["error"] = f"{type(error).__name__}: {error}"
+            failure = RunFailed(f"{record['error']} (traceback in {config.work_dir / 'error.txt'})")
         record["finished"] = records.now()
         records.write(path, record)
+        tracker.finish(record)
+        if failure:
+            raise failure
         shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
     return path
 
@@ -108,7 +111,7 @@ def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _train(config: RunConfig, record: dict[str, Any]) -> dict[str, Any]:
+def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracker) -> dict[str, Any]:
     """Train; `record` is filled as things become known, so that a failed run's record has them too."""
     if hub.needs_hub(config):
         hub.prefer_cache_if_offline()
@@ -122,7 +125,6 @@ def _train(config: RunConfig, record: dict[str, Any]) -> dict[str, Any]:
         "data_source": data.source.as_dict(),
     }
     progress = ProgressBar(config.cell, config.task.score[0])
-    tracker = tracking.create(config, record["config"])
     trainer = CellTrainer(
         model=prepared.model,
         args=_arguments(config),
@@ -141,7 +143,6 @@ def _train(config: RunConfig, record: dict[str, Any]) -> dict[str, Any]:
     finally:
         progress.close()
         record |= _outcome(trainer)
-        tracker.finish(record)
     trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
     backbone.tokenizer.save_pretrained(config.work_dir / "model")
     best = max(record["history"], key=lambda entry: entry["score"])
@@ -162,6 +163,7 @@ def _arguments(config: RunConfig) -> TrainingArguments:
         max_grad_norm=config.train.clip,
         lr_scheduler_type="linear",
         bf16=config.precision == "bf16",
+        use_cpu=not torch.accelerator.is_available(),  # else bf16 is refused on a machine without one
         seed=config.seed,
         eval_strategy="steps",
         eval_steps=config.eval.every,

@@ -1,0 +1,57 @@
+"""Fixtures: the real configuration, shrunk, and the real commands in subprocesses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from dcft.config import RunConfig, build, mark_overrides
+
+ROOT = Path(__file__).parent.parent
+TINY_MODELS = ["tiny-deberta", "tiny-roberta", "tiny-bert"]
+PAPER_MODELS = ["deberta-v3-base", "roberta-large", "deberta-v2-xxlarge"]
+# Enough of a run to train, evaluate twice and keep a checkpoint in about a second.
+SHORT = ["train.max_steps=4", "eval.every=2", "data.max_train=64", "data.max_eval=40", "train.batch_size=8"]
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may wait for a network
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+torch.set_num_threads(2)
+
+
+def configure(*overrides: str) -> RunConfig:
+    """The configuration that `python run.py OVERRIDES` would run."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = build(compose("config", overrides=list(overrides)))
+    mark_overrides(config, list(overrides))
+    return config
+
+
+@pytest.fixture
+def cell(tmp_path):
+    """Configure a cell whose files lie in the test's own folder."""
+
+    def make(*overrides: str) -> RunConfig:
+        return configure(*overrides, f"results.dir={tmp_path}/results", f"outputs.dir={tmp_path}/outputs")
+
+    return make
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run `python run.py ...` in the test's own folder, without a network."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
