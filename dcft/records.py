@@ -112,12 +112,12 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
         write(state_path, state)
         yield state
     finally:
-        lock.release()
         if {path.name for path in folder.iterdir()} <= {"state.json", "lock"}:
             shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):  # outputs/runs and outputs, if this run made them
                 folder.parent.rmdir()
                 folder.parent.parent.rmdir()
+        lock.release()
 
 
 def _read_state(path: Path) -> dict[str, Any]:
