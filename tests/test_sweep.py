@@ -1,6 +1,9 @@
 """A table as a sweep: it runs what is missing, goes on past failures, and judges by the records."""
 
-from tests.conftest import SHORT
+import subprocess
+import sys
+
+from tests.conftest import ROOT, SHORT
 
 TABLE = ["table=demo", "model=tiny-bert", *SHORT]
 
@@ -12,6 +15,16 @@ def test_a_table_runs_what_is_missing(command, tmp_path):
     assert "6 done" in first.stdout
     for suffix in ("md", "tex"):
         assert (tmp_path / "outputs" / "demo" / "tables" / f"demo.{suffix}").is_file()
+
+    rendered = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "render_table.py"), *(part.removeprefix("table=") for part in TABLE)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    table = first.stdout[first.stdout.index("DCFT and LoRA") : first.stdout.index("6 done")]
+    assert table in rendered.stdout
 
     record = sorted((tmp_path / "outputs" / "demo" / "runs").glob("*/*/*.json"))[0]
     record.unlink()
