@@ -49,6 +49,7 @@ def run(config: RunConfig) -> Path:
         transformers.logging.disable_progress_bar()
         datasets.disable_progress_bars()
         warnings.filterwarnings("ignore", message=".*pin_memory.*")  # said once an evaluation on a machine without GPU
+        warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
         record = _describe(config, state)
         tracker = tracking.create(config, record["config"])

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -22,7 +23,10 @@ def no_key(monkeypatch, tmp_path):
 def read_back(folder):
     (run,) = folder.glob("wandb/offline-run-*/*.wandb")
     shown = subprocess.run(
-        ["wandb", "leet", "inspect", "--summary", "--json", str(run.parent)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(run.parent)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return run, json.loads(shown.stdout)
 
