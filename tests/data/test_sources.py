@@ -1,6 +1,9 @@
 """Three sources, one interface: the Hub's layout, official local files, and the generator."""
 
+import os
+
 import datasets
+import huggingface_hub
 import pytest
 from datasets import Dataset
 
@@ -111,5 +114,9 @@ def test_an_unreachable_hub_means_the_cache(monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    for module in (huggingface_hub.constants, datasets.config):  # imported long ago
+        monkeypatch.setattr(module, "HF_HUB_OFFLINE", False)
     hub.prefer_cache_if_offline()
-    assert hub.os.environ["HF_HUB_OFFLINE"] == "1"
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    assert huggingface_hub.constants.HF_HUB_OFFLINE
+    assert datasets.config.HF_HUB_OFFLINE
