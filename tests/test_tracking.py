@@ -1,13 +1,16 @@
 """Trackers mirror a run and never hurt it; W&B runs are read back from disk."""
 
 import json
+import os
+import pty
+import select
 import subprocess
 import sys
 
 import pytest
 
 from dcft import records, tracking, training
-from tests.conftest import SHORT
+from tests.conftest import ROOT, SHORT
 
 RUN = ["task=toy_cls", "model=tiny-bert", "tracker=wandb", *SHORT]
 
@@ -67,3 +70,37 @@ def test_an_unreachable_server_means_offline(cell, monkeypatch):
     config = cell(*RUN)
     assert records.read(training.run(config))["status"] == "done"
     read_back(config.work_dir)
+
+
+def test_on_a_terminal_it_never_asks(tmp_path):
+    """W&B would ask for a key here, and wait for ever."""
+    terminal, device = pty.openpty()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}  # of the tests above
+    run = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *RUN],
+        cwd=tmp_path,
+        env=clean,
+        stdin=device,
+        stdout=device,
+        stderr=device,
+    )
+    os.close(device)
+    shown = b""
+    try:
+        while chunk := read_terminal(terminal):
+            shown += chunk
+        assert run.wait(timeout=10) == 0, shown
+    finally:
+        run.kill()
+    assert b"toy_cls.tiny-bert.dcft" in shown
+    assert b"API key" not in shown
+    (work_dir,) = (tmp_path / "outputs" / "runs").iterdir()
+    read_back(work_dir)
+
+
+def read_terminal(terminal: int) -> bytes:
+    try:
+        ready, _, _ = select.select([terminal], [], [], 60)
+        return os.read(terminal, 65536) if ready else b""
+    except OSError:  # how Linux says that the other side is closed
+        return b""
