@@ -18,9 +18,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from dcft.config import Model, RunConfig, model_identity
+from dcft.config import Model, RunConfig
 from dcft.data.toy import vocabulary_text
 from dcft.errors import UserError
+from dcft.identity import model_identity
 
 SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 

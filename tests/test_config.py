@@ -129,7 +129,7 @@ def test_local_data_count_by_content(tmp_path):
 def test_planning_loads_no_torch():
     code = """
 import sys
-import dcft, dcft.config, dcft.records, dcft.plan, dcft.tables, dcft.errors, dcft.hub, dcft.provenance
+import dcft, dcft.config, dcft.identity, dcft.records, dcft.plan, dcft.tables, dcft.errors, dcft.hub, dcft.provenance
 import hydra_plugins.table_sweeper
 heavy = {"torch", "transformers", "peft", "datasets", "wandb"} & set(sys.modules)
 assert not heavy, heavy

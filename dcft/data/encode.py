@@ -9,9 +9,10 @@ from pathlib import Path
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from dcft.config import RunConfig, model_identity
+from dcft.config import RunConfig
 from dcft.data import glue, squad
 from dcft.data.sources import DataSource, load
+from dcft.identity import model_identity
 
 VERSION = 1  # raise it when the encoding of the same text changes
 

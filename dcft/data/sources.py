@@ -6,9 +6,10 @@ from pathlib import Path
 
 from datasets import Dataset, load_dataset
 
-from dcft.config import RunConfig, data_identity
+from dcft.config import RunConfig
 from dcft.data import files, toy
 from dcft.errors import UserError
+from dcft.identity import data_identity
 
 log = logging.getLogger(__name__)
 
