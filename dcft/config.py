@@ -250,6 +250,7 @@ def _check(config: RunConfig) -> None:
         ("rank", config.rank),
     ):
         check(value is None or value >= 1, key, value, "give a whole number of at least 1")
+    check(config.data.max_eval != 1, "data.max_eval", 1, "give at least 2: dev is scored in halves as well")
     if config.kernel and config.stride:
         advice = f"a stride above kernel={config.kernel} leaves weights without an update; give at most {config.kernel}"
         check(config.stride <= config.kernel, "stride", config.stride, advice)

@@ -27,7 +27,7 @@ def explain(error: Exception) -> str | None:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={choice}: there is no such {group}; give one of {', '.join(sorted(error.options))}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} is not a setting: write key=value, with quotes around special characters"
+        return f"{error.override!r} cannot be read: write key=value, without ~, and quotes around special characters"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         if match := re.search(r"Could not override '([^']+)'", str(error)):
             return unknown_setting(match[1])

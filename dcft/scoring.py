@@ -18,7 +18,7 @@ class Evaluation:
 
     score: float
     metrics: dict[str, float]
-    metrics_halves: list[dict[str, float]]  # with the score of each half under "score"
+    metrics_halves: list[dict[str, float | None]]  # with the score under "score"; None if undefined on so few rows
     collapsed: bool  # one answer to everything
 
 
@@ -49,7 +49,10 @@ class Scorer:
                 )
                 target.update({f"{key}{suffix}": value for key, value in values.items()})
             start += len(rows)
-        halves = [half | {"score": self._score(half)} for half in (first, second)]
+        halves = [
+            {key: value if np.isfinite(value) else None for key, value in (half | {"score": self._score(half)}).items()}
+            for half in (first, second)
+        ]
         return Evaluation(self._score(everything), everything, halves, collapsed(predictions, references))
 
     def _score(self, values: dict[str, float]) -> float:

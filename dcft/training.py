@@ -62,7 +62,7 @@ def run(config: RunConfig) -> Path:
             failure, record["error"] = error, str(error)
         except Exception as error:  # the record keeps what happened, whatever it was
             (config.work_dir / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            record["error"] = f"{type(error).__name__}: {error}"
+            record["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             failure = RunFailed(f"{record['error']} (traceback in {config.work_dir / 'error.txt'})")
         record["finished"] = records.now()
         records.write(path, record)

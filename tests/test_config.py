@@ -77,11 +77,13 @@ def test_the_command_line_is_named_as_a_source():
         (["train.lr=-1"], "train.lr=-1.0: give a positive number"),
         (["precision=fp16"], "precision=fp16: give fp32 or bf16"),
         (["targets=k"], "targets=k: give one of qk, qv, qkv, qkvo, all"),
+        (["data.max_eval=1"], "data.max_eval=1: give at least 2"),
         (["data.root=/nowhere"], "/nowhere/glue/RTE/train.tsv does not exist; data.root=/nowhere"),
         (["model.path=/nowhere"], "model.path=/nowhere: no config.json there"),
         (["preset=table9", "task=toy_cls"], "train.lr has no value: preset=table9 has none for task=toy_cls"),
         (["task=squad_v2", "data.max_length=100"], "data.max_length=100: windows of a paragraph share"),
-        (["train.lr"], "'train.lr' is not a setting: write key=value"),
+        (["train.lr"], "'train.lr' cannot be read: write key=value"),
+        (["data.root=~/data"], "'data.root=~/data' cannot be read: write key=value, without ~"),
     ],
 )
 def test_bad_settings_are_one_line(overrides, line):

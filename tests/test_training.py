@@ -195,6 +195,7 @@ def test_ten_steps_are_five_a_kill_and_five_more_bit_for_bit(method, tmp_path, m
     straight, whole = run_and_keep(configure(*overrides, *folders["straight"]), monkeypatch)
     assert (after.steps, whole.steps) == (list(range(6, 11)), list(range(1, 11)))
     assert resumed["attempts"] == 2
+    assert resumed["history"][1]["train_s"] > resumed["history"][0]["train_s"], "the time of the first attempt is lost"
     assert resumed["losses"] == straight["losses"]
     for ours, theirs in zip(resumed["history"], straight["history"], strict=True):
         assert {**ours, "train_s": 0, "eval_s": 0} == {**theirs, "train_s": 0, "eval_s": 0}
@@ -259,6 +260,12 @@ def test_two_dev_sets_are_scored_apart_and_averaged():
     evaluation = scorer(np.eye(2)[[0, 1, 0, 0]])
     assert evaluation.metrics == {"accuracy": 100.0, "accuracy_mismatched": 50.0}
     assert evaluation.score == 75.0
+
+
+def test_a_half_too_small_for_its_metric_is_blank():
+    evaluation = scorer_of("regression", "correlation", [1.0, 2.0])(np.array([[1.0], [2.5]]))
+    assert evaluation.score == pytest.approx(100)
+    assert evaluation.metrics_halves == [{"pearson": None, "spearman": None, "score": None}] * 2
 
 
 @pytest.mark.parametrize(
