@@ -72,9 +72,9 @@ def test_local_files_that_are_a_part_run_and_are_marked(cell, rte_root, caplog):
 
 
 def test_rows_can_be_limited(cell, rte_root):
-    limits = ("data.max_train=2", "data.max_eval=1")
+    limits = ("data.max_train=4", "data.max_eval=2")
     splits, source = sources.load(cell("task=rte", "model=tiny-bert", f"data.root={rte_root}", *limits))
-    assert {name: len(data) for name, data in splits.items()} == {"train": 2, "dev": 1}
+    assert {name: len(data) for name, data in splits.items()} == {"train": 4, "dev": 2}
     assert source.rows == {"train": 5, "dev": 3}
 
 
