@@ -3,15 +3,26 @@
     from dcft import DcftConfig
     model = peft.get_peft_model(model, DcftConfig(kernel_size=8, target_modules=["query", "value"]))
 
-Importing this package registers DCFT with PEFT (as soon as PEFT itself is imported), so `PeftModel.from_pretrained` and
-`AutoPeftModel` load DCFT adapters. The import itself is light: torch is loaded with the first tuner.
+Importing this package registers DCFT, SoRA and bottleneck adapters with PEFT (as soon as PEFT itself is imported), so
+that `PeftModel.from_pretrained` and `AutoPeftModel` load them. The import itself is light: torch is loaded with the
+first tuner.
 """
 
 import importlib
 
 import wrapt
 
-__all__ = ["DcftConfig", "DcftModel", "orthogonality_loss", "save_as_lora"]
+__all__ = [
+    "BottleneckConfig",
+    "BottleneckModel",
+    "DcftConfig",
+    "DcftModel",
+    "SoraConfig",
+    "SoraModel",
+    "gate_penalty",
+    "orthogonality_loss",
+    "save_as_lora",
+]
 
 
 @wrapt.when_imported("peft")

@@ -5,14 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcft.deconvolution import (
-    delta_weight,
-    factors,
-    fits,
-    fitting_kernels,
-    parameter_count,
-    subspace_size,
-)
+from dcft.counts import fits, fitting_kernels, parameter_count, subspace_size
+from dcft.deconvolution import delta_weight, factors
 
 
 @st.composite

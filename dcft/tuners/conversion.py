@@ -1,39 +1,52 @@
-"""A trained DCFT adapter as a LoRA adapter, exactly: for servers and tools that know LoRA only."""
+"""A trained DCFT or SoRA adapter as a LoRA adapter, exactly: for servers and tools that know LoRA only."""
 
 from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
 
-from dcft.tuners.dcft import DcftLayer
+from dcft.tuners.base import FactoredLayer
 
 
 def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "default") -> None:
-    """Write a DCFT adapter, heads included, as a LoRA adapter of rank k*d that `PeftModel.from_pretrained` loads.
+    """Write an adapter, heads included, as a LoRA adapter that `PeftModel.from_pretrained` loads.
 
-    The factors of the update (`dcft.deconvolution.factors`) are LoRA's B and A, so nothing is approximated. PEFT's own
-    `convert_to_lora` works too, by a singular value decomposition, but loses heads that consist of several layers.
+    The factors of the update are LoRA's B and A, so nothing is approximated: DCFT becomes a LoRA of rank k*d, SoRA one
+    whose rank in each layer is the number of its open gates. PEFT's own `convert_to_lora` works too, by a singular
+    value decomposition, but loses heads that consist of several layers.
 
     Args:
-        model: a PEFT model with a DCFT adapter.
+        model: a PEFT model with a DCFT or SoRA adapter.
         folder: where to write adapter_model.safetensors and adapter_config.json.
         adapter_name: which adapter.
+
+    Raises:
+        ValueError: if the adapter has no such factors.
     """
     config = model.peft_config[adapter_name]
     weights = {
         name: tensor.contiguous()
         for name, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items()
-        if not name.rpartition(".")[2].startswith("dcft_")
+        if not name.rpartition(".")[2].startswith(model.base_model.prefix)
     }
+    ranks = {}
     for name, module in model.named_modules():
-        if isinstance(module, DcftLayer) and adapter_name in module.dcft_A:
-            left, right = module.get_factors(adapter_name)
-            weights[f"{name}.lora_B.weight"] = left.detach().contiguous()
-            weights[f"{name}.lora_A.weight"] = right.detach().contiguous()
-    rank = config.rank * config.kernel_size
+        if isinstance(module, FactoredLayer) and module.has(adapter_name):
+            left, right = (factor.detach() for factor in module.get_factors(adapter_name))
+            used = (left != 0).any(dim=0) & (right != 0).any(dim=1)
+            used[0] |= not used.any()  # a LoRA has at least rank 1
+            weights[f"{name}.lora_B.weight"] = left[:, used].contiguous()
+            weights[f"{name}.lora_A.weight"] = right[used].contiguous()
+            ranks[name.removeprefix("base_model.model.")] = int(used.sum())
+    if not ranks:
+        raise ValueError(f"adapter {adapter_name!r} is neither DCFT nor SoRA; nothing was converted")
+    rank = max(ranks.values())
+    smaller = {name: own for name, own in ranks.items() if own != rank}
     lora = LoraConfig(
         r=rank,
-        lora_alpha=rank,  # the scaling is part of the factors already
+        lora_alpha=rank,  # the scaling is part of the factors already, so alpha = r
+        rank_pattern=smaller,
+        alpha_pattern=dict(smaller),
         target_modules=config.target_modules,
         exclude_modules=config.exclude_modules,
         modules_to_save=config.modules_to_save,

@@ -1,0 +1,197 @@
+"""What the tuners here share: a PEFT config for linear layers, a layer with a low-rank update, and the model around it.
+
+PEFT dispatches by plain dictionaries; `register` adds to them. That is no promised interface, so PEFT is pinned to one
+minor version and the round-trip tests are the alarm.
+"""
+
+import enum
+import warnings
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from peft import PeftConfig
+from peft.mapping import (
+    PEFT_TYPE_TO_CONFIG_MAPPING,
+    PEFT_TYPE_TO_PREFIX_MAPPING,
+    PEFT_TYPE_TO_TUNER_MAPPING,
+)
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_to_merge
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import Tensor, nn
+
+
+class TunerType(str, enum.Enum):
+    """PEFT's enum of methods cannot be extended; these hash and compare like their names."""
+
+    DCFT = "DCFT"
+    BOTTLENECK = "BOTTLENECK"
+    SORA = "SORA"
+
+
+@dataclass
+class LinearTunerConfig(PeftConfig):
+    """Which linear layers a tuner adapts.
+
+    Args:
+        target_modules: names (suffixes) of the linear layers to adapt, or a regular expression.
+        exclude_modules, layers_to_transform, layers_pattern, modules_to_save: as in every PEFT config.
+    """
+
+    tuner_type: ClassVar[TunerType]
+
+    target_modules: list[str] | str | None = None
+    exclude_modules: list[str] | str | None = None
+    layers_to_transform: list[int] | int | None = None
+    layers_pattern: list[str] | str | None = None
+    modules_to_save: list[str] | None = field(default=None)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.peft_type = self.tuner_type
+        # PEFT compares target names as a set (the order means nothing) and writes it to adapter_config.json as a list.
+        if isinstance(self.target_modules, list):
+            self.target_modules = set(self.target_modules)
+        if isinstance(self.exclude_modules, list):
+            self.exclude_modules = set(self.exclude_modules)
+
+    def require_positive(self, *names: str) -> None:
+        """Raise ValueError for the first of these settings that is below 1."""
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give a whole number of at least 1")
+
+
+class LinearTunerLayer(nn.Module, BaseTunerLayer):
+    """Something around a frozen linear layer. Subclasses name their parameters, add them and say what they compute."""
+
+    def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        for name in self.adapter_layer_names:
+            setattr(self, name, nn.ParameterDict())
+        for name in self.other_param_names:
+            setattr(self, name, {})
+        self.merged_adapters: list[str] = []
+        self._active_adapter = adapter_name
+        linear = self.get_base_layer()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+
+    def add_adapter(self, adapter_name: str, config: LinearTunerConfig, module_name: str) -> None:
+        """Add one adapter's parameters, in float32 whatever the layer's own type.
+
+        Raises:
+            ValueError: if the adapter does not fit this layer; the message has `module_name`.
+        """
+        tensors = self.create_parameters(config, module_name)
+        for name, tensor in tensors.items():
+            getattr(self, name)[adapter_name] = nn.Parameter(tensor.to(torch.float32))
+        for name in self.other_param_names:
+            getattr(self, name)[adapter_name] = getattr(config, name)
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def create_parameters(self, config: LinearTunerConfig, module_name: str) -> dict[str, Tensor]:
+        """Initial values of a new adapter's parameters, by name."""
+        raise NotImplementedError
+
+    def has(self, adapter_name: str) -> bool:
+        return adapter_name in getattr(self, self.adapter_layer_names[0])
+
+    def __repr__(self) -> str:
+        return f"dcft.{super().__repr__()}"
+
+
+class FactoredLayer(LinearTunerLayer):
+    """A linear layer plus a low-rank update, `y = W x + left (right x)`; subclasses give the factors."""
+
+    def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
+        super().__init__(base_layer, adapter_name)
+        self._unmerged_weight: Tensor | None = None
+
+    def get_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
+        """The update as `left (out x rank) @ right (rank x in)`, scaling included."""
+        raise NotImplementedError
+
+    def get_delta_weight(self, adapter_name: str) -> Tensor:
+        """The dense update (`out x in`, scaling included); used to merge and to convert, never in training."""
+        left, right = self.get_factors(adapter_name)
+        return left @ right
+
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+        """Add the updates of the active (or named) adapters to the weight; the weight as it was is kept for unmerge."""
+        base_layer = self.get_base_layer()
+        for adapter_name in check_adapters_to_merge(self, adapter_names):
+            if not self.has(adapter_name):
+                continue
+            delta = self.get_delta_weight(adapter_name).detach()
+            merged = (base_layer.weight.data.to(delta.dtype) + delta).to(base_layer.weight.dtype)
+            if safe_merge and not torch.isfinite(merged).all():
+                raise ValueError(f"adapter {adapter_name} has NaN or infinite entries; nothing was merged")
+            if not self.merged_adapters:
+                self._unmerged_weight = base_layer.weight.data
+            base_layer.weight.data = merged
+            self.merged_adapters.append(adapter_name)
+
+    def unmerge(self) -> None:
+        """Put the weight back, bit for bit, as it was before the first merge."""
+        if not self.merged:
+            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
+            return
+        self.get_base_layer().weight.data = self._unmerged_weight
+        self._unmerged_weight = None
+        self.merged_adapters = []
+
+    def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        result = self.base_layer(x, *args, **kwargs)
+        if self.disable_adapters or self.merged:
+            return result
+        for adapter_name in self.active_adapters:
+            if not self.has(adapter_name):
+                continue
+            left, right = self.get_factors(adapter_name)
+            update = F.linear(F.linear(self._cast_input_dtype(x, right.dtype), right), left)
+            result = result + update.to(result.dtype)
+        return result
+
+    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
+        return True
+
+
+class LinearTunerModel(BaseTuner):
+    """Puts a tuner's layer around every linear layer that its config targets."""
+
+    tuner_layer_cls: type[LinearTunerLayer]
+    target_module_mapping: dict[str, list[str]] = {}  # no guess: papers differ in what they adapt
+
+    def _create_and_replace(self, peft_config, adapter_name, target, target_name, parent, current_key) -> None:
+        if isinstance(target, self.tuner_layer_cls):
+            target.add_adapter(adapter_name, peft_config, current_key)
+            return
+        linear = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+        if not isinstance(linear, nn.Linear):
+            kind = type(linear).__name__
+            raise TypeError(f"{current_key} is a {kind}: {peft_config.peft_type.value} adapts torch.nn.Linear only")
+        layer = self.tuner_layer_cls(target, adapter_name)
+        layer.add_adapter(adapter_name, peft_config, current_key)
+        if adapter_name not in self.active_adapters:
+            layer.requires_grad_(False)  # an additional adapter is trainable only once it is set active
+        self._replace_module(parent, target_name, layer, target)
+
+    def _replace_module(self, parent, child_name, new_module, child) -> None:
+        # Unloading also unwraps modules_to_save, and PEFT's version looks for a weight on them, which DeBERTa's pooler
+        # does not have (huggingface/peft#3114).
+        if isinstance(child, AuxiliaryTrainingWrapper):
+            setattr(parent, child_name, new_module)
+        else:
+            super()._replace_module(parent, child_name, new_module, child)
+
+
+def register(config: type[LinearTunerConfig], model: type[LinearTunerModel]) -> None:
+    """Make `get_peft_model` and `PeftModel.from_pretrained` know a tuner."""
+    PEFT_TYPE_TO_CONFIG_MAPPING[config.tuner_type] = config
+    PEFT_TYPE_TO_TUNER_MAPPING[config.tuner_type] = model
+    PEFT_TYPE_TO_PREFIX_MAPPING[config.tuner_type] = model.prefix
