@@ -84,6 +84,12 @@ class Orthogonality:
 
 
 @dataclass
+class Sparsity:
+    penalty: float  # SoRA's lambda: coefficient of the mean absolute gate in the loss
+    thresholds: list[float]  # SoRA's xi: gates are shrunk by it after each step; one for each equal part of the run
+
+
+@dataclass
 class Method:
     """How the backbone is adapted; `peft` holds the arguments of the PEFT configuration class."""
 
@@ -91,7 +97,11 @@ class Method:
     title: str
     tag: str  # part of the cell's name
     peft: dict[str, Any] | None = None
+    freeze: list[str] = field(default_factory=list)  # parts of names of parameters that stay as they are at the start
+    trainable: list[str] | None = None  # ends of names of the only backbone parameters that train; null: PEFT's, or all
     orthogonality: Orthogonality | None = None
+    sparsity: Sparsity | None = None
+    optimizer: str | None = None  # null: AdamW
 
 
 @dataclass
@@ -150,6 +160,7 @@ class RunConfig:
     kernel: int | None = None
     stride: int | None = None
     rank: int | None = None
+    bottleneck: int | None = None
     tracker: Tracker = field(default_factory=Tracker)
     results: Directory = field(default_factory=lambda: Directory("results"))
     outputs: Directory = field(default_factory=lambda: Directory("outputs"))
@@ -248,6 +259,7 @@ def _check(config: RunConfig) -> None:
         ("kernel", config.kernel),
         ("stride", config.stride),
         ("rank", config.rank),
+        ("bottleneck", config.bottleneck),
     ):
         check(value is None or value >= 1, key, value, "give a whole number of at least 1")
     check(config.data.max_eval != 1, "data.max_eval", 1, "give at least 2: dev is scored in halves as well")
@@ -271,8 +283,9 @@ def _check(config: RunConfig) -> None:
 def trace_sources(raw: dict[str, Any]) -> dict[str, str]:
     """Where each training value comes from.
 
-    A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; a literal stands
-    in conf/config.yaml, or was given on the command line (see `mark_overrides`).
+    A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; it is inferred if
+    that source states it for another backbone. A literal stands in conf/config.yaml, or was given on the command line
+    (see `mark_overrides`).
 
     Args:
         raw: the composed configuration, its interpolations unresolved.
@@ -284,18 +297,18 @@ def trace_sources(raw: dict[str, Any]) -> dict[str, str]:
         UserError: if a value points to something that the recipe does not have.
     """
     recipe = raw["recipe"]
-    stated = {}
-    for source, names in recipe.get("sources", {}).items():
-        stated.update(dict.fromkeys(names, source))  # later files speak last, as they do for the values
+    model = raw["model"]["name"]
     traced = {}
-    for key, value in _leaves({name: raw[name] for name in ("train", "eval", "data", "method")}):
+    for key, value in _leaves({name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}):
         if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
             if match[1] not in recipe:
                 raise UserError(
                     f"{key} has no value: preset={raw['preset']} has none for task={raw['task']['name']} with "
                     f"method={raw['method']['name']}; give {key}=... or another preset"
                 )
-            traced[key] = stated.get(match[1], "not stated")
+            source = recipe["sources"].get(match[1], "not stated")
+            backbone = recipe["stated_for"].get(source, model)
+            traced[key] = source if backbone == model else f"inferred: {source} for {backbone}"
         elif key.startswith(("train.", "eval.")):
             traced[key] = "conf/config.yaml"
     return traced

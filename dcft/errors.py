@@ -39,7 +39,7 @@ def unknown_setting(key: str) -> str:
     """One line for a setting that does not exist, or not for the chosen method."""
     owners = [name for name, config in _methods() if key in config]
     if owners:
-        return f"{key} is a setting of method={' and '.join(owners)}, not of the chosen method; leave {key}= out"
+        return f"{key} is a setting of method={', '.join(owners)}, not of the chosen method; leave {key}= out"
     known = {k for _, config in _methods() for k in config} | set(OmegaConf.load(CONF / "config.yaml"))
     close = difflib.get_close_matches(key, known, n=1)
     return f"{key} is not a setting" + (f"; did you mean {close[0]}=?" if close else "; see python run.py --help")

@@ -28,7 +28,9 @@ def identity(config: "RunConfig") -> dict[str, Any]:
         "data": data_identity(config) | _changed(config.data, ("max_length", "max_train", "max_eval")),
         "model": {"name": config.model.name, "weights": model_identity(config.model)},
         "method": {"name": config.method.name, "peft": config.method.peft}
-        | ({"orthogonality": asdict(config.method.orthogonality)} if config.method.orthogonality else {}),
+        | ({"orthogonality": asdict(config.method.orthogonality)} if config.method.orthogonality else {})
+        | ({"sparsity": asdict(config.method.sparsity)} if config.method.sparsity else {})
+        | {name: value for name in ("freeze", "trainable", "optimizer") if (value := getattr(config.method, name))},
         "train": _changed(config.train, [f.name for f in fields(config.train)]),
         "eval": {"every": config.eval.every},
         **_changed(config, ("targets", "seed", "precision")),

@@ -11,23 +11,27 @@ from dataclasses import dataclass, field, fields
 import torch
 from peft import PeftModel, TaskType, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft.optimizers import create_lorafa_optimizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
+from dcft.callbacks import BudgetAllocation, SoftThreshold
 from dcft.config import RunConfig
 from dcft.errors import UserError
-from dcft.tuners import orthogonality_loss
+from dcft.tuners import orthogonality_loss, sora
 
 SPAN_HEAD = ["qa_outputs"]  # what every question answering model in transformers calls its head
 
 
 @dataclass
 class Hooks:
-    """What a method asks of the trainer: callbacks, a penalty on top of the loss, an optimiser of its own."""
+    """What a method asks of the trainer beyond gradient descent on the task's loss."""
 
     callbacks: list[TrainerCallback] = field(default_factory=list)
-    penalty: Callable[[], Tensor] | None = None
+    penalty: Callable[[], Tensor] | None = None  # added to the loss of each batch
     optimizer: torch.optim.Optimizer | None = None
+    no_decay: tuple[str, ...] = ()  # parts of names of parameters that get no weight decay, besides biases and norms
+    kept: Callable[[], int] | None = None  # adapter parameters that are left after pruning
 
 
 @dataclass
@@ -57,16 +61,26 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
     head = SPAN_HEAD if config.task.kind == "span" else config.model.head
     if config.method.peft is not None:
         model = _adapt(model, config, head)
+    for name, parameter in model.named_parameters():
+        if _is_part(name, config.method.freeze):
+            parameter.requires_grad = False
+        elif config.method.trainable is not None:
+            parameter.requires_grad = _is_part(name, head) or name.endswith(tuple(config.method.trainable))
     hooks = HOOKS.get(config.method.name, lambda model, config: Hooks())(model, config)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
-    in_head = sum(n for name, n in trained.items() if set(name.split(".")) & set(head))
+    in_head = sum(n for name, n in trained.items() if _is_part(name, head))
     trainable = sum(trained.values())
     counts = {"adapter": trainable - in_head, "head": in_head, "trainable": trainable, "total": total}
     return Prepared(model, hooks, counts)
 
 
+def _is_part(name: str, modules: list[str]) -> bool:
+    return not set(name.split(".")).isdisjoint(modules)
+
+
 def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftModel:
-    arguments = dict(config.method.peft)
+    arguments = {"target_modules": config.target_modules, "modules_to_save": list(head)} | config.method.peft
+    arguments["task_type"] = TaskType.QUESTION_ANS if config.task.kind == "span" else TaskType.SEQ_CLS
     kind = str(arguments.pop("peft_type")).upper()
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(f"method.peft.peft_type={kind}: PEFT has no such method")
@@ -74,12 +88,8 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
     unknown = set(arguments) - {field.name for field in fields(config_class)}
     if unknown:
         raise UserError(f"method.peft.{sorted(unknown)[0]} is not a setting of {config_class.__name__}")
-    task_type = TaskType.QUESTION_ANS if config.task.kind == "span" else TaskType.SEQ_CLS
     try:
-        peft_config = config_class(
-            target_modules=config.target_modules, modules_to_save=list(head), task_type=task_type, **arguments
-        )
-        return get_peft_model(model, peft_config)
+        return get_peft_model(model, config_class(**arguments))
     except (TypeError, ValueError) as error:
         raise UserError(f"method={config.method.name}: {' '.join(str(error).split())}") from error
 
@@ -91,4 +101,38 @@ def _dcft(model: nn.Module, config: RunConfig) -> Hooks:
     return Hooks(penalty=lambda: term.coefficient * orthogonality_loss(model, term.form))
 
 
-HOOKS: dict[str, Callable[[nn.Module, RunConfig], Hooks]] = {"dcft": _dcft}
+def _lora_fa(model: PeftModel, config: RunConfig) -> Hooks:
+    if config.method.optimizer is None:
+        return Hooks()
+    if config.method.optimizer != "lorafa":
+        raise UserError(f"method.optimizer={config.method.optimizer}: give lorafa (PEFT's), or null for AdamW")
+    lora, train = config.method.peft, config.train
+    optimizer = create_lorafa_optimizer(model, lora["r"], lora["lora_alpha"], train.lr, train.weight_decay)
+    return Hooks(optimizer=optimizer)
+
+
+def _adalora(model: PeftModel, config: RunConfig) -> Hooks:
+    start, end = config.method.peft["init_r"], config.method.peft["target_r"]
+    if start <= end:
+        raise UserError(f"method.peft.init_r={start}: AdaLoRA cuts ranks down to rank={end}; give at least {end + 1}")
+
+    allocation = BudgetAllocation(model)
+    return Hooks(callbacks=[allocation], kept=allocation.kept_parameters)
+
+
+def _sora(model: PeftModel, config: RunConfig) -> Hooks:
+    sparsity = config.method.sparsity
+    return Hooks(
+        callbacks=[SoftThreshold(sora.gates(model), sparsity.thresholds)],
+        penalty=lambda: sparsity.penalty * sora.gate_penalty(model),
+        no_decay=("sora_gate",),
+        kept=lambda: sora.kept_parameters(model),
+    )
+
+
+HOOKS: dict[str, Callable[[nn.Module, RunConfig], Hooks]] = {
+    "adalora": _adalora,
+    "dcft": _dcft,
+    "lora_fa": _lora_fa,
+    "sora": _sora,
+}

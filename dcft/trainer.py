@@ -59,6 +59,7 @@ class CellTrainer(Trainer):
         super().__init__(*args, optimizers=(hooks.optimizer, None), **kwargs)
         self.scorer = scorer
         self.penalty = hooks.penalty
+        self.no_decay = hooks.no_decay
         self.lengths = lengths
         self.clock = Clock()
         for callback in (self.clock, *hooks.callbacks):
@@ -68,6 +69,10 @@ class CellTrainer(Trainer):
         if self.lengths is None:
             return super()._get_train_sampler(train_dataset)
         return LengthGroupedSampler(self.lengths, self.args.train_batch_size, self.args.seed)
+
+    def get_decay_parameter_names(self, model) -> list[str]:
+        names = super().get_decay_parameter_names(model)
+        return [name for name in names if not any(part in name for part in self.no_decay)]
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)

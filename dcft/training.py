@@ -4,6 +4,7 @@ import math
 import shutil
 import traceback
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def run(config: RunConfig) -> Path:
         try:
             record |= _train(config, record, tracker) | {"status": "done"}
         except UserError:
+            with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
+                (config.work_dir / "checkpoints").rmdir()
             raise
         except RunFailed as error:
             failure, record["error"] = error, str(error)
@@ -145,6 +148,8 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
         progress.close()
         record |= _outcome(trainer)
     trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
+    if prepared.hooks.kept:
+        record["params"]["kept"] = prepared.hooks.kept()
     backbone.tokenizer.save_pretrained(config.work_dir / "model")
     best = max(record["history"], key=lambda entry: entry["score"])
     return {key: best[key] for key in ("score", "metrics", "metrics_halves")}

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from dcft import config as config_module
 from dcft.errors import UserError, explain
-from tests.conftest import PAPER_MODELS, ROOT, TINY_MODELS, configure
+from tests.conftest import MORE_METHODS, PAPER_METHODS, PAPER_MODELS, ROOT, TINY_MODELS, configure
 
 TASKS = sorted(path.stem for path in (ROOT / "conf" / "task").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
@@ -21,20 +21,53 @@ PAPER_TASKS = ["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "sq
 def test_the_contract_s_names_exist():
     assert set(PAPER_TASKS) | {"toy_cls", "toy_pair", "toy_sim", "toy_qa"} == set(TASKS)
     assert set(PAPER_MODELS) | set(TINY_MODELS) | {"minilm-l6"} == set(MODELS)
-    assert {"full", "lora", "dcft"} <= set(METHODS)
+    assert set(PAPER_METHODS) | set(MORE_METHODS) == set(METHODS)
+
+
+def assert_complete(config):
+    """Every training value is there and names its source, and says "inferred" if that is for another backbone."""
+    training = {f"train.{name}" for name in vars(config.train)} | {"eval.every", "data.max_length"}
+    assert training <= set(config.recipe_source)
+    assert "not stated" not in config.recipe_source.values()
+    assert config.task.title
+    assert config.model.title
+    for source in config.recipe_source.values():
+        assert source == "conf/config.yaml" or source.startswith(KNOWN_SOURCES), source
+        if source in ("SoRA script", "SoRA paper", "AdaLoRA script"):
+            assert config.model.name == "deberta-v3-base"
+
+
+KNOWN_SOURCES = ("Table 9", "Table 10", "official", "AdaLoRA", "SoRA", "inferred: ", "toy: ")
+
+
+@pytest.mark.parametrize("method", PAPER_METHODS)
+@pytest.mark.parametrize(
+    "model", [PAPER_MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in PAPER_MODELS[1:])]
+)
+def test_every_cell_of_the_paper_composes_and_states_its_sources(model, method):
+    for task in PAPER_TASKS:
+        config = configure(f"task={task}", f"model={model}", f"method={method}")
+        assert_complete(config)
+        assert config.cell.startswith(f"{task}.{model}.{method}")
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_every_task_composes_with_a_substitute(task):
+    assert_complete(configure(f"task={task}", "model=minilm-l6"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_backbone_composes_with_spans(model):
+    assert_complete(configure("task=squad_v1", f"model={model}"))
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_every_pair_composes_with_every_model_and_states_its_sources(task, method):
-    for model in MODELS:
-        config = configure(f"task={task}", f"model={model}", f"method={method}")
-        training = {f"train.{name}" for name in vars(config.train)} | {"eval.every", "data.max_length"}
-        assert training <= set(config.recipe_source)
-        assert "not stated" not in config.recipe_source.values()
-        assert config.cell.startswith(f"{task}.{model}.{method}")
-        assert config.task.title
-        assert config.model.title
+def test_every_method_composes_with_real_and_toy_data(method):
+    assert configure("task=toy_qa", "model=tiny-bert", f"method={method}").preset == "toy"
+    for preset in ("table9", "printed", "script"):
+        config = configure("task=cola", f"method={method}", f"preset={preset}")
+        assert_complete(config)
+        assert config.preset == preset
 
 
 @pytest.mark.parametrize("task", PAPER_TASKS)
@@ -54,6 +87,68 @@ def test_values_of_one_row_stand_where_the_headings_belong():
     assert config.method.peft["scaling"] == 16.0
 
 
+@pytest.mark.parametrize(
+    ("task", "lr", "epochs", "coefficient", "dropout"),
+    [  # Table 9: task, learning rate, Epochs, "Dropout", gamma
+        ("cola", 5e-4, 25, 0.5, 0.1),
+        ("sst2", 8e-4, 24, 0.1, 0.0),
+        ("mrpc", 1e-3, 30, 0.1, 0.0),
+        ("qqp", 8e-4, 20, 0.1, 0.15),
+        ("stsb", 2.2e-3, 25, 0.1, 0.2),
+        ("mnli", 5e-4, 7, 0.1, 0.15),
+        ("qnli", 1.2e-3, 6, 0.1, 0.1),
+        ("rte", 1.2e-3, 50, 0.3, 0.2),
+    ],
+)
+def test_presets_read_table_9_in_two_ways(task, lr, epochs, coefficient, dropout):
+    right, printed = (configure(f"task={task}", f"preset={preset}") for preset in ("table9", "printed"))
+    for config in (right, printed):
+        assert (config.train.lr, config.train.epochs, config.train.batch_size) == (lr, epochs, 32)
+    assert (right.method.orthogonality.coefficient, right.train.cls_dropout) == (coefficient, dropout)
+    assert (printed.method.orthogonality.coefficient, printed.train.cls_dropout) == (dropout, coefficient)
+
+
+@pytest.mark.parametrize(("task", "epochs", "printed"), [("squad_v1", 10, 25), ("squad_v2", 12, 24)])
+def test_presets_read_table_10_in_two_ways(task, epochs, printed):
+    assert configure(f"task={task}").train.epochs == epochs
+    assert configure(f"task={task}", "preset=printed").train.epochs == printed
+
+
+def test_each_backbone_has_its_own_scripts():
+    base, large, xxl, other = (
+        configure("task=rte", f"model={model}", "preset=script") for model in [*PAPER_MODELS, "minilm-l6"]
+    )
+    assert [c.train.lr for c in (base, large, xxl)] == [1.2e-3, 1.2e-3, 2e-4]
+    assert [c.train.batch_size for c in (base, large, xxl)] == [32, 32, 16]
+    assert [c.method.peft["scaling"] for c in (base, large, xxl)] == [16, 4, 1]  # alpha / r: 32 / 2, 32 / 8, 8 / 8
+    assert {c.recipe_source["train.lr"] for c in (base, large, xxl)} == {"official script"}
+    assert other.recipe_source["train.lr"] == "inferred: official script for deberta-v3-base"
+    assert other.train == base.train
+
+
+def test_baselines_train_as_their_authors_did():
+    lora = configure("task=cola", "method=lora")
+    assert (lora.preset, lora.train.lr, lora.train.epochs, lora.train.batch_size) == ("baseline", 8e-5, 20, 8)
+    assert (lora.train.weight_decay, lora.train.warmup, lora.train.clip) == (0.1, 0.06, 0.1)
+    assert lora.recipe_source["train.lr"] == "SoRA paper"
+    full = configure("task=mnli", "method=full")
+    assert (full.train.lr, full.train.batch_size, full.train.epochs) == (5e-5, 80, 10)
+    adalora = configure("task=rte", "method=adalora")
+    peft = adalora.method.peft
+    assert (peft["init_r"], peft["target_r"], peft["tinit"], peft["tfinal"], peft["deltaT"]) == (2, 1, 600, 1800, 1)
+    sora, rte = (configure(f"task={task}", "method=sora") for task in ("stsb", "rte"))
+    assert (sora.method.sparsity.penalty, sora.method.sparsity.thresholds) == (10, [3e-4])
+    assert (rte.method.sparsity.penalty, rte.method.sparsity.thresholds[-1], rte.train.epochs) == (1e-3, 7e-4, 50)
+    assert len(rte.method.sparsity.thresholds) == 7
+    large = configure("task=cola", "method=lora", "model=roberta-large")
+    assert large.recipe_source["train.lr"] == "inferred: SoRA paper for deberta-v3-base"
+
+
+def test_the_command_line_chooses_the_preset_last():
+    assert configure("task=rte", "method=lora", "preset=table9").train.lr == 1.2e-3
+    assert configure("task=toy_cls", "method=lora").train.lr == 2e-3
+
+
 def test_the_command_line_is_named_as_a_source():
     assert configure("task=rte", "train.lr=1e-4").recipe_source["train.lr"] == "command line"
 
@@ -62,7 +157,7 @@ def test_the_command_line_is_named_as_a_source():
     ("overrides", "line"),
     [
         (["task=rt"], "task=rt: there is no such task; give one of cola, mnli"),
-        (["method=lor"], "method=lor: there is no such method; give one of dcft, full, lora"),
+        (["method=lor"], "method=lor: there is no such method; give one of adalora, bitfit, dcft"),
         (["kernle=8"], "kernle is not a setting; did you mean kernel=?"),
         (["+kernle=8"], "kernle is not a setting; did you mean kernel=?"),
         (["+train.epoch=3"], "train.epoch is not a setting"),
@@ -73,6 +168,11 @@ def test_the_command_line_is_named_as_a_source():
             "kernel is a setting of method=dcft, not of the chosen method; leave kernel= out",
         ),
         (["stride=9"], "stride=9: a stride above kernel=8"),
+        (["method=full", "targets=qv"], "targets is a setting of method=adalora, dcft, "),
+        (["method=bitfit", "rank=2"], "rank is a setting of method=adalora, "),
+        (["method=lora", "bottleneck=2"], "bottleneck is a setting of method=hadapter, padapter, not of the chosen"),
+        (["method=hadapter", "bottleneck=0"], "bottleneck=0: give a whole number of at least 1"),
+        (["preset=baseline"], "train.lr has no value: preset=baseline has none for task=rte with method=dcft"),
         (["train.lr=fast"], "train.lr: Value 'fast'"),
         (["train.lr=-1"], "train.lr=-1.0: give a positive number"),
         (["precision=fp16"], "precision=fp16: give fp32 or bf16"),

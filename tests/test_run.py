@@ -67,7 +67,7 @@ def test_a_failed_run_says_why_and_keeps_a_record(command, tmp_path):
 
 def test_help_is_a_page(command):
     page = command("--help").stdout
-    for word in ("task: cola", "method: dcft, full, lora", "python run.py task=rte", "Exit status"):
+    for word in ("task: cola", "method: adalora, bitfit, dcft", "python run.py task=rte", "Exit status"):
         assert word in page
 
 

