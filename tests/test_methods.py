@@ -177,3 +177,16 @@ def test_a_run_too_short_for_adalora_says_what_to_give_and_leaves_nothing(cell, 
 def test_lokr_has_exactly_dcft_s_count():
     """C (x) (B A) and (B A) (x) C: the nearest relative in PEFT."""
     assert prepared("method=lokr").params["adapter"] == prepared("method=dcft").params["adapter"]
+
+
+@pytest.mark.parametrize(
+    ("method", "coefficient"), [("adalora", "method.peft.orth_reg_weight"), ("sora", "method.sparsity.penalty")]
+)
+def test_a_method_s_penalty_is_part_of_the_training_loss(method, coefficient, cell):
+    """PEFT drops AdaLoRA's silently if the task's type is not given."""
+    settings = ["task=toy_cls", "model=tiny-bert", f"method={method}", *TWO_STEPS, *NEEDED.get(method, [])]
+    losses = [
+        records.read(training.run(cell(*settings, f"{coefficient}={value}", "train.lr=1e-9")))["losses"][0][1]
+        for value in (0.0, 100.0)
+    ]
+    assert losses[1] - losses[0] > 10
