@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint
+.PHONY: help setup demo test test-all lint audit
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: setup  ## the tests, without the slow ones
 
 test-all: setup  ## all tests that this machine can run
 	$(RUN) -m pytest
+
+audit: setup  ## check the paper's printed figures; writes results/audit: seconds
+	$(RUN) scripts/audit.py
 
 lint: setup  ## check style and format
 	$(VENV)/bin/ruff check .

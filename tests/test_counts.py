@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from dcft import methods
-from dcft.deconvolution import parameter_count
+from dcft import counts, methods
+from dcft.config import TARGETS
 from tests.conftest import configure
 
 # Shapes of the backbones (their config.json on the Hub).
@@ -101,4 +101,74 @@ def test_kernels_that_do_not_fit_roberta_large_are_refused(kernel):
 
 def test_formula_agrees_with_the_model():
     six = [(768, 768)] * 4 + [(768, 3072), (3072, 768)]
-    assert 12 * sum(parameter_count(i, o, 8, 8) for i, o in six) == 25_344
+    assert 12 * sum(counts.parameter_count(i, o, 8, 8) for i, o in six) == 25_344
+
+
+SIX = TARGETS["all"]
+
+
+def bare(model: str, labels: int = 2):
+    """The backbone on the meta device, not adapted."""
+    kind, hidden, ffn, layers, heads, rest = SHAPES[model]
+    sizes = {
+        "hidden_size": hidden,
+        "intermediate_size": ffn,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_labels": labels,
+    }
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **sizes, **rest))
+
+
+def size(parameters) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
+@pytest.mark.parametrize("model", SHAPES)
+@pytest.mark.parametrize("labels", [1, 3])
+def test_formulas_of_backbone_and_head(model, labels):
+    shape, built = counts.SHAPES[model], bare(model, labels)
+    in_head = [p for name, p in built.named_parameters() if name.startswith(("pooler", "classifier"))]
+    assert counts.head(shape, labels) == size(in_head)
+    assert counts.backbone(shape) == size(built.parameters()) - size(in_head)
+
+
+def test_formula_of_the_span_head():
+    with torch.device("meta"):
+        assert counts.span_head(counts.SHAPES["deberta-v3-base"]) == size(torch.nn.Linear(768, 2).parameters())
+
+
+@pytest.mark.parametrize("model", SHAPES)
+@pytest.mark.parametrize("targets", ["qv", "qkvo", "all"])
+def test_formulas_of_dcft_and_lora(model, targets):
+    shape, names = counts.SHAPES[model], TARGETS[targets]
+    adapted = prepared(model, f"targets={targets}", "kernel=4", "stride=2")
+    assert counts.dcft(shape, names, 4, 2) == adapted.params["adapter"]
+    adapted = prepared(model, f"targets={targets}", "method=lora", "rank=3")
+    assert counts.lora(shape, names, 3) == adapted.params["adapter"]
+
+
+@pytest.mark.parametrize("model", SHAPES)
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        (["method=bitfit"], counts.bitfit),
+        (["method=hadapter", "bottleneck=5"], lambda shape: counts.hadapter(shape, 5)),
+        (["method=padapter", "bottleneck=5"], lambda shape: counts.padapter(shape, 5)),
+        (["method=lora_fa", "rank=3"], lambda shape: counts.lora_fa(shape, SIX, 3)),
+        (["method=adalora", "rank=1", "method.peft.init_r=3"], lambda shape: counts.adalora(shape, SIX, 3)),
+        (["method=sora", "rank=3"], lambda shape: counts.sora(shape, SIX, 3)),
+    ],
+)
+def test_formulas_of_the_baselines(model, settings, count):
+    assert count(counts.SHAPES[model]) == prepared(model, "task=rte", *settings).params["adapter"]
+
+
+def test_formulas_give_the_sizes_that_others_print():
+    base = counts.SHAPES["deberta-v3-base"]
+    assert counts.hadapter(base, 8) == 313_536  # 0.31M in Table 1
+    assert counts.padapter(base, 16) == 304_320  # 0.3M
+    assert counts.bitfit(base) == 102_912  # 0.1M
+    assert counts.sora(base, SIX, 8) == counts.lora(base, SIX, 8) + 8 * 72  # a gate a rank, in each of 72 matrices
+    assert counts.dcft(base, SIX, 8, 8) == 25_344  # 24k

@@ -1,0 +1,32 @@
+"""Check the paper's printed figures against each other and against the formulas; trains nothing.
+
+python scripts/audit.py [--paper results/paper] [--out results/audit]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dcft import audit
+from dcft.audit import report
+from dcft.errors import UserError
+from dcft.published import PAPER
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paper", type=Path, default=PAPER, help="folder of the published tables")
+    parser.add_argument("--out", type=Path, default=report.RESULTS, help="folder for the reports")
+    arguments = parser.parse_args()
+    result = audit.run(arguments.paper)
+    paths = report.write(result, arguments.out)
+    report.show(result)
+    for path in paths:
+        print(path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
