@@ -211,6 +211,23 @@ def test_identity_is_what_changes_the_result():
     assert len(cells) == len(changes) + 1
 
 
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("lora_fa", "method.optimizer=lorafa"),
+        ("lora_fa", "method.freeze=[lora_B]"),
+        ("bitfit", "method.trainable=[weight]"),
+        ("sora", "recipe.thresholds=[1e-3]"),
+        ("sora", "recipe.gate_penalty=1"),
+        ("hadapter", "bottleneck=4"),
+        ("adalora", "method.peft.tinit=7"),
+    ],
+)
+def test_identity_knows_what_a_method_does(method, change):
+    base = ["task=toy_cls", "model=tiny-bert", f"method={method}"]
+    assert configure(*base, change).cell != configure(*base).cell
+
+
 def test_names_of_cells_do_not_drift():
     """A changed hash orphans every record: raise IDENTITY_VERSION if that is meant, and mend this test."""
     assert configure("task=rte").cell == "rte.deberta-v3-base.dcft-k8.s6.3d4d3c252a"

@@ -33,14 +33,23 @@ CASES = {method: [f"method={method}"] for method in PAPER_METHODS if method not 
 
 
 class Watch(TrainerCallback):
-    """Keeps which steps were trained and every parameter after the last; interrupts the run after step `stop`."""
+    """Keeps which steps were trained, the optimiser's state after each and every parameter after the last.
+
+    Interrupts the run after step `stop`.
+    """
 
     def __init__(self, stop: int | None = None):
         self.steps = []
+        self.moments = {}
         self.stop = stop
 
-    def on_step_end(self, args, state, control, model=None, **kwargs):
+    def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
         self.steps.append(state.global_step)
+        self.moments[state.global_step] = [
+            (name, torch.as_tensor(value).clone().float())
+            for moments in optimizer.state.values()
+            for name, value in sorted(moments.items())
+        ]
         self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         if state.global_step == self.stop:
             raise KeyboardInterrupt
@@ -76,6 +85,9 @@ def assert_same_run(interrupted, straight, monkeypatch):
     assert resumed["params"] == straight["params"]
     for ours, theirs in zip(resumed["history"], straight["history"], strict=True):
         assert {**ours, "train_s": 0, "eval_s": 0} == {**theirs, "train_s": 0, "eval_s": 0}
+    for step in after.steps:
+        for (name, ours), (_, theirs) in zip(after.moments[step], whole.moments[step], strict=True):
+            assert torch.equal(ours, theirs), f"{name} at step {step}"
     assert whole.weights.keys() == after.weights.keys()
     for name, tensor in whole.weights.items():
         assert torch.equal(tensor, after.weights[name]), name
