@@ -7,15 +7,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from dcft.config import build, mark_overrides
+from dcft.config import build
 from dcft.errors import RunFailed, UserError, explain
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def cell(cfg: DictConfig) -> str:
     try:
-        config = build(cfg)
-        mark_overrides(config, list(HydraConfig.get().overrides.task))
+        config = build(cfg, HydraConfig.get().overrides.task)
         from dcft import training  # loads torch: only once everything that can be checked without it has been
 
         path = str(training.run(config))

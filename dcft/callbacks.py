@@ -31,7 +31,7 @@ class BudgetAllocation(TrainerCallback):
     def on_train_begin(self, args, state, control, optimizer=None, **kwargs):
         before, after = self.config.tinit, self.config.tfinal
         if before + after + 1 >= state.max_steps:  # PEFT scores ranks in at least one step before it cuts them
-            share = state.max_steps / (2 * (before + after))  # leaves half of the steps for cutting
+            share = state.max_steps / (2 * max(1, before + after))  # leaves half of the steps for cutting
             raise UserError(
                 f"AdaLoRA trains {before} steps before it cuts ranks and {after} after, the run has {state.max_steps}; "
                 f"give method.peft.tinit={int(before * share)} method.peft.tfinal={int(after * share)}, or more steps"
@@ -72,7 +72,10 @@ class BudgetAllocation(TrainerCallback):
 
 
 class SoftThreshold(TrainerCallback):
-    """SoRA: shrink the gates towards zero after each step, `g <- sign(g) max(|g| - threshold, 0)`.
+    """SoRA: shrink the gates towards zero after each step, and close those that come near it.
+
+    `g <- sign(g) max(|g| - threshold, 0)`, the paper's proximal step; then, as in the authors' code
+    (src/sparse_optimizer.py), what is left below the threshold becomes zero as well.
 
     Args:
         gates: the gate vectors.
@@ -87,4 +90,20 @@ class SoftThreshold(TrainerCallback):
         part = state.global_step * len(self.thresholds) // state.max_steps
         with torch.no_grad():
             for gate in self.gates:
-                gate.copy_(F.softshrink(gate, self.thresholds[part]))
+                shrunk = F.softshrink(gate, self.thresholds[part])
+                gate.copy_(torch.where(shrunk.abs() < self.thresholds[part], 0, shrunk))
+
+
+class StateOnDevice(TrainerCallback):
+    """Put the loaded state of an optimiser that keeps it by name where the parameters are.
+
+    PyTorch does so only for state that is kept by parameter; PEFT's LoRA-FA optimiser keeps its own by name, and the
+    Trainer loads a checkpoint on the CPU.
+    """
+
+    def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
+        device = next(model.parameters()).device
+        for moments in optimizer.state.values():
+            for name, value in moments.items():
+                if isinstance(value, Tensor):
+                    moments[name] = value.to(device)

@@ -7,6 +7,7 @@ wrong type or a missing value is one line and happens before anything is read or
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcft.errors import UserError, unknown_setting
 from dcft.identity import identity
+from dcft.recipes import trace_sources
 
 TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
     "qk": ("query", "key"),
@@ -197,11 +199,12 @@ class RunConfig:
         return {split: Path(self.data.root) / name for split, name in self.task.files.items()}
 
 
-def build(cfg: DictConfig) -> RunConfig:
+def build(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """Check a composed configuration and turn it into a `RunConfig`.
 
     Args:
         cfg: what Hydra composed (with or without its `hydra` node).
+        overrides: what the command line gave, as Hydra lists it ("train.lr=1e-3"); named as the source of those values.
 
     Returns:
         The checked configuration, every interpolation resolved.
@@ -212,7 +215,7 @@ def build(cfg: DictConfig) -> RunConfig:
     raw = OmegaConf.to_container(cfg, resolve=False)
     raw.pop("hydra", None)
     cfg = OmegaConf.create(raw)
-    sources = trace_sources(raw)
+    sources = trace_sources(raw, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
     try:
         merged = OmegaConf.merge(OmegaConf.structured(RunConfig), cfg)
         OmegaConf.resolve(merged)
@@ -266,6 +269,11 @@ def _check(config: RunConfig) -> None:
     if config.kernel and config.stride:
         advice = f"a stride above kernel={config.kernel} leaves weights without an update; give at most {config.kernel}"
         check(config.stride <= config.kernel, "stride", config.stride, advice)
+    if sparsity := config.method.sparsity:
+        advice = "give numbers of at least 0, one for each part of the run"
+        good = bool(sparsity.thresholds) and min(sparsity.thresholds) >= 0
+        check(good, "method.sparsity.thresholds", list(sparsity.thresholds), advice)
+        check(sparsity.penalty >= 0, "method.sparsity.penalty", sparsity.penalty, "give a number of at least 0")
     if config.task.kind == "span":
         for key in ("doc_stride", "max_answer_length", "n_best"):
             check(getattr(config.task, key) is not None, f"task.{key}", None, "a span task needs a number")
@@ -278,53 +286,3 @@ def _check(config: RunConfig) -> None:
     for path in config.data_files.values():
         if not path.is_file():
             raise UserError(f"{path} does not exist; data.root={config.data.root} must hold the official files")
-
-
-def trace_sources(raw: dict[str, Any]) -> dict[str, str]:
-    """Where each training value comes from.
-
-    A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; it is inferred if
-    that source states it for another backbone. A literal stands in conf/config.yaml, or was given on the command line
-    (see `mark_overrides`).
-
-    Args:
-        raw: the composed configuration, its interpolations unresolved.
-
-    Returns:
-        Source by dotted key.
-
-    Raises:
-        UserError: if a value points to something that the recipe does not have.
-    """
-    recipe = raw["recipe"]
-    model = raw["model"]["name"]
-    traced = {}
-    for key, value in _leaves({name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}):
-        if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
-            if match[1] not in recipe:
-                raise UserError(
-                    f"{key} has no value: preset={raw['preset']} has none for task={raw['task']['name']} with "
-                    f"method={raw['method']['name']}; give {key}=... or another preset"
-                )
-            source = recipe["sources"].get(match[1], "not stated")
-            backbone = recipe["stated_for"].get(source, model)
-            traced[key] = source if backbone == model else f"inferred: {source} for {backbone}"
-        elif key.startswith(("train.", "eval.")):
-            traced[key] = "conf/config.yaml"
-    return traced
-
-
-def _leaves(node: dict[str, Any], prefix: str = ""):
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def mark_overrides(config: RunConfig, overrides: list[str]) -> None:
-    """Name the command line as the source of what was given there (`overrides` as Hydra lists them)."""
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        if key in config.recipe_source:
-            config.recipe_source[key] = "command line"

@@ -1,8 +1,8 @@
 """From a method's name to a model that is ready to train, and what the trainer must do beyond the loss.
 
 A method that PEFT (or a tuner of ours) can build needs only its YAML file: `method.peft` names the PEFT type and the
-arguments of its configuration class. A method with special steps registers a function in `HOOKS` that returns them, so
-that training itself never asks which method it runs.
+arguments of its configuration class. What a method does beyond the loss (a penalty, steps after the optimiser's)
+follows from its settings and its layers, never from its name, and training is handed it as `Hooks`.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,16 @@ import torch
 from peft import PeftModel, TaskType, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.optimizers import create_lorafa_optimizer
+from peft.tuners.adalora.layer import AdaLoraLayer
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
-from dcft.callbacks import BudgetAllocation, SoftThreshold
+from dcft.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
 from dcft.config import RunConfig
 from dcft.errors import UserError
 from dcft.tuners import orthogonality_loss, sora
+from dcft.tuners.dcft import DcftLayer
 
 SPAN_HEAD = ["qa_outputs"]  # what every question answering model in transformers calls its head
 
@@ -66,7 +69,7 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
             parameter.requires_grad = False
         elif config.method.trainable is not None:
             parameter.requires_grad = _is_part(name, head) or name.endswith(tuple(config.method.trainable))
-    hooks = HOOKS.get(config.method.name, lambda model, config: Hooks())(model, config)
+    hooks = _hooks(model, config)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     in_head = sum(n for name, n in trained.items() if _is_part(name, head))
     trainable = sum(trained.values())
@@ -94,45 +97,42 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
         raise UserError(f"method={config.method.name}: {' '.join(str(error).split())}") from error
 
 
-def _dcft(model: nn.Module, config: RunConfig) -> Hooks:
-    term = config.method.orthogonality
-    if not term or term.coefficient == 0:
-        return Hooks()
-    return Hooks(penalty=lambda: term.coefficient * orthogonality_loss(model, term.form))
+def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
+    """What the method's settings ask of the trainer; settings that the adapter has no use for are refused."""
+    method, hooks = config.method, Hooks()
+    if method.orthogonality and method.orthogonality.coefficient:
+        term = method.orthogonality
+        _refuse_unless(_has(model, DcftLayer), "method.orthogonality", "DCFT")
+        hooks.penalty = lambda: term.coefficient * orthogonality_loss(model, term.form)
+    if method.sparsity:
+        _refuse_unless(_has(model, sora.SoraLayer), "method.sparsity", "SORA")
+        hooks.callbacks.append(SoftThreshold(sora.gates(model), method.sparsity.thresholds))
+        hooks.penalty = lambda: method.sparsity.penalty * sora.gate_penalty(model)
+        hooks.no_decay = ("sora_gate",)
+        hooks.kept = lambda: sora.kept_parameters(model)
+    if _has(model, AdaLoraLayer):
+        start, end = method.peft["init_r"], method.peft["target_r"]
+        if start <= end:
+            raise UserError(
+                f"method.peft.init_r={start}: AdaLoRA cuts ranks down to rank={end}; give at least {end + 1}"
+            )
+        allocation = BudgetAllocation(model)
+        hooks.callbacks.append(allocation)
+        hooks.kept = allocation.kept_parameters
+    if method.optimizer == "lorafa":
+        _refuse_unless(_has(model, LoraLayer), "method.optimizer", "LORA")
+        lora, train = method.peft, config.train
+        hooks.optimizer = create_lorafa_optimizer(model, lora["r"], lora["lora_alpha"], train.lr, train.weight_decay)
+        hooks.callbacks.append(StateOnDevice())
+    elif method.optimizer is not None:
+        raise UserError(f"method.optimizer={method.optimizer}: give lorafa (PEFT's), or null for AdamW")
+    return hooks
 
 
-def _lora_fa(model: PeftModel, config: RunConfig) -> Hooks:
-    if config.method.optimizer is None:
-        return Hooks()
-    if config.method.optimizer != "lorafa":
-        raise UserError(f"method.optimizer={config.method.optimizer}: give lorafa (PEFT's), or null for AdamW")
-    lora, train = config.method.peft, config.train
-    optimizer = create_lorafa_optimizer(model, lora["r"], lora["lora_alpha"], train.lr, train.weight_decay)
-    return Hooks(optimizer=optimizer)
+def _has(model: nn.Module, layer: type) -> bool:
+    return any(isinstance(module, layer) for module in model.modules())
 
 
-def _adalora(model: PeftModel, config: RunConfig) -> Hooks:
-    start, end = config.method.peft["init_r"], config.method.peft["target_r"]
-    if start <= end:
-        raise UserError(f"method.peft.init_r={start}: AdaLoRA cuts ranks down to rank={end}; give at least {end + 1}")
-
-    allocation = BudgetAllocation(model)
-    return Hooks(callbacks=[allocation], kept=allocation.kept_parameters)
-
-
-def _sora(model: PeftModel, config: RunConfig) -> Hooks:
-    sparsity = config.method.sparsity
-    return Hooks(
-        callbacks=[SoftThreshold(sora.gates(model), sparsity.thresholds)],
-        penalty=lambda: sparsity.penalty * sora.gate_penalty(model),
-        no_decay=("sora_gate",),
-        kept=lambda: sora.kept_parameters(model),
-    )
-
-
-HOOKS: dict[str, Callable[[nn.Module, RunConfig], Hooks]] = {
-    "adalora": _adalora,
-    "dcft": _dcft,
-    "lora_fa": _lora_fa,
-    "sora": _sora,
-}
+def _refuse_unless(good: bool, setting: str, peft_type: str) -> None:
+    if not good:
+        raise UserError(f"{setting} is a setting for method.peft.peft_type={peft_type}; leave it out")

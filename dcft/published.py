@@ -12,9 +12,9 @@ import pandas as pd
 
 from dcft.config import TARGETS
 from dcft.counts import SHAPES
-from dcft.errors import UserError
+from dcft.errors import CONF, UserError
 
-PAPER = Path("results/paper")
+PAPER = CONF.parent / "results" / "paper"
 METHODS = "full bitfit hadapter padapter lora lora_fa adalora sora dcft".split()
 KNOBS = ["kernel", "stride", "rank", "bottleneck"]  # whole numbers; blank where a method has no such knob
 READING = ["model", "method", "kernel", "stride", "targets", "rank", "bottleneck"]  # ours: how we read a printed row

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from dcft.config import RunConfig, build, mark_overrides
+from dcft.config import RunConfig, build
 
 ROOT = Path(__file__).parent.parent
 TINY_MODELS = ["tiny-deberta", "tiny-roberta", "tiny-bert"]
@@ -29,9 +29,7 @@ torch.set_num_threads(2)
 def configure(*overrides: str) -> RunConfig:
     """The configuration that `python run.py OVERRIDES` would run."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = build(compose("config", overrides=list(overrides)))
-    mark_overrides(config, list(overrides))
-    return config
+        return build(compose("config", overrides=list(overrides)), overrides)
 
 
 @pytest.fixture

@@ -33,11 +33,25 @@ def assert_complete(config):
     assert config.model.title
     for source in config.recipe_source.values():
         assert source == "conf/config.yaml" or source.startswith(KNOWN_SOURCES), source
-        if source in ("SoRA script", "SoRA paper", "AdaLoRA script"):
-            assert config.model.name == "deberta-v3-base"
+        if source in STATED_FOR:
+            methods, models = STATED_FOR[source]
+            assert config.method.name in methods, source
+            assert config.model.name in models, source
 
 
-KNOWN_SOURCES = ("Table 9", "Table 10", "official", "AdaLoRA", "SoRA", "inferred: ", "toy: ")
+KNOWN_SOURCES = ("Table 9", "Table 10", "official", "AdaLoRA", "SoRA", "inferred: ", "toy: ", "command line")
+BASE = ["deberta-v3-base"]
+STATED_FOR = {  # methods and backbones for which a source states its values; anything else must be called inferred
+    "Table 9": (["dcft"], MODELS),
+    "Table 10": (["dcft"], BASE),
+    "official script": (["dcft", "adalora"], PAPER_MODELS),
+    "official code": (["dcft", "adalora"], MODELS),
+    "AdaLoRA script": (["adalora"], BASE),
+    "AdaLoRA appendix D": (["adalora"], BASE),
+    "SoRA script": (["full", "bitfit", "lora", "sora"], BASE),
+    "SoRA paper": (["lora"], BASE),
+    "SoRA code": (["lora", "sora"], MODELS),
+}
 
 
 @pytest.mark.parametrize("method", PAPER_METHODS)
@@ -106,6 +120,9 @@ def test_presets_read_table_9_in_two_ways(task, lr, epochs, coefficient, dropout
         assert (config.train.lr, config.train.epochs, config.train.batch_size) == (lr, epochs, 32)
     assert (right.method.orthogonality.coefficient, right.train.cls_dropout) == (coefficient, dropout)
     assert (printed.method.orthogonality.coefficient, printed.train.cls_dropout) == (dropout, coefficient)
+    adalora = configure(f"task={task}", "method=adalora", "preset=printed").method.peft
+    assert adalora["init_r"] == 8
+    assert printed.method.peft["scaling"] == adalora["lora_alpha"] / 8
 
 
 @pytest.mark.parametrize(("task", "epochs", "printed"), [("squad_v1", 10, 25), ("squad_v2", 12, 24)])
@@ -123,6 +140,8 @@ def test_each_backbone_has_its_own_scripts():
     assert [c.method.peft["scaling"] for c in (base, large, xxl)] == [16, 4, 1]  # alpha / r: 32 / 2, 32 / 8, 8 / 8
     assert {c.recipe_source["train.lr"] for c in (base, large, xxl)} == {"official script"}
     assert other.recipe_source["train.lr"] == "inferred: official script for deberta-v3-base"
+    adalora = configure("task=rte", "model=roberta-large", "method=adalora")
+    assert adalora.recipe_source["train.lr"] == "inferred: official script for dcft"  # AdaLoRA's are for the base model
     assert other.train == base.train
 
 
@@ -151,6 +170,11 @@ def test_the_command_line_chooses_the_preset_last():
 
 def test_the_command_line_is_named_as_a_source():
     assert configure("task=rte", "train.lr=1e-4").recipe_source["train.lr"] == "command line"
+    assert configure("task=rte", "eval.batch_size=7").recipe_source["eval.batch_size"] == "command line"
+    scaled = configure("task=rte", "method.peft.scaling=2").recipe_source
+    assert (scaled["method.peft.scaling"], scaled["train.lr"]) == ("command line", "Table 9")
+    given = configure("task=rte", "method=sora", "recipe.thresholds=[0.3]").recipe_source
+    assert given["method.sparsity.thresholds"] == "command line"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +282,8 @@ assert not heavy, heavy
 
 def test_importing_dcft_registers_it_with_peft_in_either_order():
     for code in ("import dcft, peft", "import peft, dcft"):
-        check = f"{code}\nfrom peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as m\nassert 'DCFT' in m"
+        check = f"{code}\nfrom peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as m"
+        check += "\nassert {'DCFT', 'SORA', 'BOTTLENECK'} <= set(m)"
         subprocess.run([sys.executable, "-c", check], check=True)
 
 

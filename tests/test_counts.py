@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
 from dcft import counts, methods
 from dcft.config import TARGETS
@@ -135,8 +135,11 @@ def test_formulas_of_backbone_and_head(model, labels):
 
 
 def test_formula_of_the_span_head():
+    kind, hidden, ffn, layers, heads, rest = SHAPES["deberta-v3-base"]
+    architecture = AutoConfig.for_model(kind, hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=1, **rest)
     with torch.device("meta"):
-        assert counts.span_head(counts.SHAPES["deberta-v3-base"]) == size(torch.nn.Linear(768, 2).parameters())
+        head = AutoModelForQuestionAnswering.from_config(architecture).qa_outputs
+    assert counts.span_head(counts.SHAPES["deberta-v3-base"]) == size(head.parameters())
 
 
 @pytest.mark.parametrize("model", SHAPES)

@@ -12,7 +12,7 @@ from dcft.errors import UserError
 from dcft.trainer import CellTrainer
 from tests.conftest import MORE_METHODS, PAPER_METHODS, TINY_MODELS, configure
 
-TWO_STEPS = ["train.max_steps=2", "eval.every=1", "train.warmup=0", "train.lr=1e-2", "train.batch_size=8"]
+TWO_STEPS = ["train.max_steps=2", "eval.every=2", "train.warmup=0", "train.lr=1e-2", "train.batch_size=8"]
 TWO_STEPS += ["data.max_train=16", "data.max_eval=8"]
 NEEDED = {"adalora": ["method.peft.tinit=0", "method.peft.tfinal=0"]}  # its schedule must fit into two steps
 NOT_LINEAR = {"hadapter", "padapter"}
@@ -61,16 +61,21 @@ def check(config, monkeypatch):
     assert params["trainable"] == sum(p.numel() for p in trainable.values()) == params["adapter"] + params["head"]
     changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
     assert changed <= set(trainable), "a frozen parameter has changed"
-    heads = {name for name in changed if methods._is_part(name, [*methods.SPAN_HEAD, *config.model.head])}
-    assert heads, "the head did not train"
-    assert changed - heads, "the adapter did not train"
+    assert {name for name in set(trainable) - changed if "lora_E" not in name} == set(), "not everything trained"
 
     expected = outputs(trainer.model, config)
     again = reload(config)
     assert torch.equal(outputs(again, config), expected), "the reloaded model is another one"
     if config.method.peft is not None and config.method.name not in NOT_LINEAR:
+        for name, parameter in again.named_parameters():
+            if again.base_model.prefix in name:
+                nn.init.normal_(parameter)  # two steps change too little to see whether merging does anything
+        free = outputs(again, config)
+        with again.disable_adapter():
+            effect = (outputs(again, config) - free).abs().max()
         again.merge_adapter()
-        torch.testing.assert_close(outputs(again, config), expected, rtol=1e-4, atol=1e-4)
+        assert (outputs(again, config) - free).abs().max() < 1e-3 * effect
+        assert effect > 1e-3
 
 
 @pytest.mark.parametrize("task", ["toy_pair", "toy_sim", "toy_qa"])
@@ -153,6 +158,12 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
     [
         (["method=adalora", "rank=2"], "method.peft.init_r=2: AdaLoRA cuts ranks down to rank=2; give at least 3"),
         (["method=lora_fa", "method.optimizer=sgd"], "method.optimizer=sgd: give lorafa"),
+        (["method=bitfit", "+method.optimizer=lorafa"], "method.optimizer is a setting for method.peft.peft_type=LORA"),
+        (["method=lora", "+method.orthogonality={coefficient: 1.0}"], "method.orthogonality is a setting for"),
+        (["method=lora", "+method.sparsity={penalty: 1.0, thresholds: [0.1]}"], "method.sparsity is a setting for"),
+        (["method=sora", "recipe.thresholds=[]"], "method.sparsity.thresholds=[]: give numbers of at least 0"),
+        (["method=sora", "recipe.thresholds=[-1]"], "method.sparsity.thresholds=[-1.0]: give numbers of at least 0"),
+        (["method=sora", "recipe.gate_penalty=-1"], "method.sparsity.penalty=-1.0: give a number of at least 0"),
         (["method=lora", "+method.peft.alpha=3"], "method.peft.alpha is not a setting of LoraConfig"),
         (["method=lora", "method.peft.peft_type=LOR"], "method.peft.peft_type=LOR: PEFT has no such method"),
         (["method=padapter", "method.peft.non_linearity=glu8"], "method=padapter: non_linearity='glu8'"),

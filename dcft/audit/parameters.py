@@ -18,7 +18,7 @@ BOTTLENECKS = (4, 8, 16, 32, 64)  # Zhang et al., 2023b (AdaLoRA), section 4, ch
 KERNELS = (2, 4, 6, 8, 12)  # Table 4
 # AdaLoRA's section 4 names five matrices for its LoRA: all but the attention output.
 FIVE = ("query", "key", "value", "intermediate", "output")
-MATRICES = {TARGETS[name]: SETS[name] for name in ("qv", "all")} | {"five matrices (no attention output)": FIVE}
+MATRICES = {TARGETS[name]: SETS[name] for name in SETS} | {"five matrices (no attention output)": FIVE}
 RANKED = {"lora": counts.lora, "lora_fa": counts.lora_fa, "adalora": counts.adalora, "sora": counts.sora}
 ADAPTERS = {"hadapter": counts.hadapter, "padapter": counts.padapter}
 LABELS = 2  # most GLUE tasks; the head is counted for them
@@ -130,14 +130,14 @@ def _notes(row: pd.Series, count: int | None, whole: int, found: list[str], rows
         notes.append(f"{100 * count / whole:.4f} % of {whole:,}")
     if row["method"] == "dcft":
         notes += _dcft_notes(row, whole, found, rows)
-    elif row["method"] != "full" and not _plain(found):
+    elif row["method"] not in ("full", "bitfit") and not found:
         tried = list(configurations(row))
-        hits = [name for name, tried_count in tried if _plain(ways(tried_count, row["params"], whole))]
+        hits = [name for name, tried_count in tried if ways(tried_count, row["params"], whole)]
         if hits:
             notes.append(f"{join(hits)} would agree")
         else:
             notes.append(f"none of {len(tried)} configurations tried gives it")
-        if row["method"] == "sora" and not found:
+        if row["method"] == "sora":
             number, _ = size(row["params"])
             notes.append(f"SoRA prunes: {100 * float(number) * 1e6 / count:.0f} % of r={row['rank']} would be left")
     return notes
@@ -158,11 +158,6 @@ def _origins(row: pd.Series, count: int | None, cells: pd.DataFrame, others: pd.
         if count is not None and source["params"][-1:] in ("M", "B") and ways(count, source["params"]):
             notes.append(f"{source['paper']} prints {source['params']}")
     return notes
-
-
-def _plain(found: list[str]) -> bool:
-    """Whether a size agrees as sizes are usually printed: in millions or percent, rounded."""
-    return bool({"10^6", "10^6 rounded", "plain", "rounded"} & set(found))
 
 
 def _dcft_notes(row: pd.Series, whole: int, found: list[str], rows: pd.DataFrame) -> list[str]:

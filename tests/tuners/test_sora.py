@@ -48,15 +48,16 @@ def test_the_penalty_is_the_mean_gate():
 
 
 def test_gates_are_shrunk_and_closed_by_the_threshold_of_their_part_of_the_run():
-    gates = [nn.Parameter(torch.tensor([0.5, -0.05, 0.2])), nn.Parameter(torch.tensor([-1.0]))]
+    gates = [nn.Parameter(torch.tensor([0.9, -0.05, 0.19, 0.31])), nn.Parameter(torch.tensor([-1.0]))]
     shrink = SoftThreshold(gates, thresholds=[0.1, 0.2])
     state, control = TrainerState(max_steps=4), TrainerControl()
-    for step, expected in ((0, [0.4, 0.0, 0.1]), (1, [0.3, 0.0, 0.0]), (2, [0.1, 0.0, 0.0])):
+    # 0.19 - 0.1 is below the threshold itself and closes, as in the authors' code
+    for step, expected in ((0, [0.8, 0, 0, 0.21]), (1, [0.7, 0, 0, 0.11]), (2, [0.5, 0, 0, 0]), (3, [0.3, 0, 0, 0])):
         state.global_step = step
         shrink.on_optimizer_step(None, state, control)
-        torch.testing.assert_close(gates[0].data, torch.tensor(expected))
-    assert gates[0].data[1:].tolist() == [0, 0], "closed is exactly zero"
-    torch.testing.assert_close(gates[1].data, torch.tensor([-0.6]))
+        torch.testing.assert_close(gates[0].data, torch.tensor(expected, dtype=torch.float32))
+    assert gates[0].data[1:].tolist() == [0, 0, 0], "closed is exactly zero"
+    torch.testing.assert_close(gates[1].data, torch.tensor([-0.4]))
 
 
 def test_closed_ranks_are_not_counted_and_not_converted(tmp_path):

@@ -1,0 +1,61 @@
+"""Where training values come from: every value that points into the recipe, with its source. No torch here."""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from dcft.errors import UserError
+
+
+def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str, str]:
+    """Where each training value comes from.
+
+    A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; it is inferred if
+    that source states it for another backbone or method. A literal stands in conf/config.yaml.
+
+    Args:
+        raw: the composed configuration, its interpolations unresolved.
+        given: dotted keys that the command line has set.
+
+    Returns:
+        Source by dotted key.
+
+    Raises:
+        UserError: if a value points to something that the recipe does not have.
+    """
+    recipe = raw["recipe"]
+    traced = {}
+    for key, value in _leaves({name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}):
+        if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
+            if match[1] not in recipe:
+                raise UserError(
+                    f"{key} has no value: preset={raw['preset']} has none for task={raw['task']['name']} with "
+                    f"method={raw['method']['name']}; give {key}=... or another preset"
+                )
+            in_recipe = f"recipe.{match[1]}" in given
+            traced[key] = "command line" if in_recipe else _source(match[1], recipe, raw["model"], raw["method"])
+        elif key.startswith(("train.", "eval.")):
+            traced[key] = "command line" if key in given else "conf/config.yaml"
+        elif key in given:
+            traced[key] = "command line"
+    return traced
+
+
+def _source(name: str, recipe: dict[str, Any], model: dict[str, Any], method: dict[str, Any]) -> str:
+    """The source of one value of the recipe, in words."""
+    source = recipe["sources"].get(name, "not stated")
+    stated = recipe["stated_for"].get(source, {})
+    others = []
+    if stated.get("model", model["name"]) != model["name"]:
+        others.append(stated["model"])
+    if method["name"] not in stated.get("method", [method["name"]]):
+        others += stated["method"]
+    return f"inferred: {source} for {', '.join(others)}" if others else source
+
+
+def _leaves(node: dict[str, Any], prefix: str = ""):
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
