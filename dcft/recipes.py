@@ -46,10 +46,9 @@ def _source(name: str, recipe: dict[str, Any], model: dict[str, Any], method: di
     source = recipe["sources"].get(name, "not stated")
     stated = recipe["stated_for"].get(source, {})
     others = []
-    if stated.get("model", model["name"]) != model["name"]:
-        others.append(stated["model"])
-    if method["name"] not in stated.get("method", [method["name"]]):
-        others += stated["method"]
+    for kind, name in (("model", model["name"]), ("method", method["name"])):
+        if name not in stated.get(kind, [name]):
+            others += stated[kind]
     return f"inferred: {source} for {', '.join(others)}" if others else source
 
 

@@ -42,7 +42,7 @@ def assert_complete(config):
 KNOWN_SOURCES = ("Table 9", "Table 10", "official", "AdaLoRA", "SoRA", "inferred: ", "toy: ", "command line")
 BASE = ["deberta-v3-base"]
 STATED_FOR = {  # methods and backbones for which a source states its values; anything else must be called inferred
-    "Table 9": (["dcft"], MODELS),
+    "Table 9": (["dcft"], PAPER_MODELS),
     "Table 10": (["dcft"], BASE),
     "official script": (["dcft", "adalora"], PAPER_MODELS),
     "official code": (["dcft", "adalora"], MODELS),

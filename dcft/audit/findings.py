@@ -4,19 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dcft.published import METHODS
+
 HOLDS, FAILS, UNTOLD = "holds", "does not hold", "cannot be told"
 VERDICTS = [HOLDS, FAILS, UNTOLD]
-METHODS = {
-    "full": "Fine-Tune",
-    "bitfit": "BitFit",
-    "hadapter": "HAdapter",
-    "padapter": "PAdapter",
-    "lora": "LoRA",
-    "lora_fa": "LoRA-FA",
-    "adalora": "AdaLoRA",
-    "sora": "SoRA",
-    "dcft": "DCFT",
-}
 TARGETS = {"qk": "Q,K", "qv": "Q,V", "qkv": "Q,K,V", "qkvo": "Q,K,V,O", "all": "all six matrices"}
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from dcft import counts
-from dcft.audit.findings import METHODS, TARGETS, Finding, join, row_id, row_name, title, verdict
+from dcft.audit.findings import TARGETS, Finding, join, row_id, row_name, title, verdict
 from dcft.audit.numbers import by_task
 from dcft.audit.units import ways
 from dcft.config import TARGETS as SETS
 from dcft.errors import UserError
-from dcft.published import READING, size
+from dcft.published import METHODS, READING, size
 
 RANKS = (1, 2, 4, 8, 16)
 BOTTLENECKS = (4, 8, 16, 32, 64)  # Zhang et al., 2023b (AdaLoRA), section 4, choose from these

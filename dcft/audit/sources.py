@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import pandas as pd
 
-from dcft.audit.findings import METHODS, Finding, join, row_id, row_name, title, verdict
+from dcft.audit.findings import Finding, join, row_id, row_name, title, verdict
 from dcft.audit.numbers import by_task, mean
 from dcft.audit.units import decimals, shorten
-from dcft.published import TASKS, numbers, size, value
+from dcft.published import METHODS, TASKS, numbers, size, value
 
 HEADINGS = {task: heading for heading, task in reversed(TASKS.items())}
 

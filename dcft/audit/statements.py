@@ -12,13 +12,13 @@ import pandas as pd
 
 from dcft import counts
 from dcft.audit import grid, sources
-from dcft.audit.findings import METHODS, UNTOLD, join, row_name, verdict
+from dcft.audit.findings import UNTOLD, join, row_name, verdict
 from dcft.audit.numbers import by_task, mean
 from dcft.audit.parameters import adapter_count
 from dcft.audit.units import shorten, ways
 from dcft.config import TARGETS
 from dcft.errors import UserError
-from dcft.published import numbers, size, value
+from dcft.published import METHODS, numbers, size, value
 
 LARGEST_KERNEL = 8  # "most efficient": the kernel of DCFT^Delta in Tables 1 and 2
 
