@@ -16,7 +16,7 @@ class Finding:
     """One printed figure or statement against what can be computed."""
 
     id: str
-    kind: str  # average, equal rows, clash, grid, heading, parameters, claim, source, size
+    kind: str  # a key of dcft.audit.report.KINDS
     table: str
     what: str
     printed: str
