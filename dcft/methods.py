@@ -111,7 +111,7 @@ def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
         hooks.no_decay = ("sora_gate",)
         hooks.kept = lambda: sora.kept_parameters(model)
     if _has(model, AdaLoraLayer):
-        start, end = method.peft["init_r"], method.peft["target_r"]
+        start, end = model.peft_config["default"].init_r, model.peft_config["default"].target_r
         if start <= end:
             raise UserError(
                 f"method.peft.init_r={start}: AdaLoRA cuts ranks down to rank={end}; give at least {end + 1}"
@@ -120,9 +120,9 @@ def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
         hooks.callbacks.append(allocation)
         hooks.kept = allocation.kept_parameters
     if method.optimizer == "lorafa":
-        _refuse_unless(_has(model, LoraLayer), "method.optimizer", "LORA")
-        lora, train = method.peft, config.train
-        hooks.optimizer = create_lorafa_optimizer(model, lora["r"], lora["lora_alpha"], train.lr, train.weight_decay)
+        _refuse_unless(_has(model, LoraLayer) and not _has(model, AdaLoraLayer), "method.optimizer", "LORA")
+        lora, train = model.peft_config["default"], config.train
+        hooks.optimizer = create_lorafa_optimizer(model, lora.r, lora.lora_alpha, train.lr, train.weight_decay)
         hooks.callbacks.append(StateOnDevice())
     elif method.optimizer is not None:
         raise UserError(f"method.optimizer={method.optimizer}: give lorafa (PEFT's), or null for AdamW")

@@ -158,6 +158,10 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
     [
         (["method=adalora", "rank=2"], "method.peft.init_r=2: AdaLoRA cuts ranks down to rank=2; give at least 3"),
         (["method=lora_fa", "method.optimizer=sgd"], "method.optimizer=sgd: give lorafa"),
+        (
+            ["method=adalora", "+method.optimizer=lorafa"],
+            "method.optimizer is a setting for method.peft.peft_type=LORA",
+        ),
         (["method=bitfit", "+method.optimizer=lorafa"], "method.optimizer is a setting for method.peft.peft_type=LORA"),
         (["method=lora", "+method.orthogonality={coefficient: 1.0}"], "method.orthogonality is a setting for"),
         (["method=lora", "+method.sparsity={penalty: 1.0, thresholds: [0.1]}"], "method.sparsity is a setting for"),
