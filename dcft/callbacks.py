@@ -26,6 +26,7 @@ class BudgetAllocation(TrainerCallback):
         self.model = model.base_model
         self.config = model.peft_config["default"]
         self.allocator = self.model.rankallocator
+        self.parameters: list[tuple[str, Tensor]] = []
         self.kept_ranks: dict[str, list[bool]] | None = None
 
     def on_train_begin(self, args, state, control, optimizer=None, **kwargs):
@@ -37,7 +38,8 @@ class BudgetAllocation(TrainerCallback):
                 f"give method.peft.tinit={int(before * share)} method.peft.tfinal={int(after * share)}, or more steps"
             )
         self.allocator.set_total_step(state.max_steps)
-        for name, parameter in self._parameters():
+        self.parameters = [(name, p) for name, p in self.model.model.named_parameters() if "lora_" in name]
+        for name, parameter in self.parameters:
             saved = optimizer.state.get(parameter, {})
             if all(average in saved for average in self.AVERAGES):
                 self.allocator.ipt[name] = torch.zeros_like(parameter)
@@ -48,16 +50,16 @@ class BudgetAllocation(TrainerCallback):
 
     def on_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
         # PEFT writes the ranks kept into the config, where they would make it cut tensors that it saves or loads.
-        self.config.rank_pattern = self.kept_ranks
+        before = self.config.rank_pattern = self.kept_ranks
         self.model.update_and_allocate(state.global_step + 1)
         self.kept_ranks, self.config.rank_pattern = self.config.rank_pattern, None
-        for name, parameter in self._parameters():
+        for name, parameter in self.parameters:
             for average in self.AVERAGES:
                 if name in getattr(self.allocator, average):
                     optimizer.state[parameter][average] = getattr(self.allocator, average)[name]
                 else:
                     optimizer.state[parameter].pop(average, None)
-            if name in (self.kept_ranks or {}):
+            if self.kept_ranks is not before and name in self.kept_ranks:
                 optimizer.state[parameter]["kept"] = torch.tensor(self.kept_ranks[name])
 
     def kept_parameters(self) -> int:
@@ -66,9 +68,6 @@ class BudgetAllocation(TrainerCallback):
         return sum(
             int((layer.lora_E["default"] != 0).sum()) * (layer.in_features + layer.out_features + 1) for layer in layers
         )
-
-    def _parameters(self) -> list[tuple[str, Tensor]]:
-        return [(name, p) for name, p in self.model.model.named_parameters() if "lora_" in name]
 
 
 class SoftThreshold(TrainerCallback):

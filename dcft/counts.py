@@ -107,12 +107,12 @@ def lora_fa(shape: Shape, targets: Iterable[str], rank: int) -> int:
 
 def adalora(shape: Shape, targets: Iterable[str], rank: int) -> int:
     """AdaLoRA before it prunes: LoRA and a vector of `rank` singular values a matrix (Zhang et al., 2023b, eq. 3)."""
-    return sum(rank * (i + o) + rank for i, o in _targeted(shape, targets))
+    return sum(rank * (i + o + 1) for i, o in _targeted(shape, targets))
 
 
 def sora(shape: Shape, targets: Iterable[str], rank: int) -> int:
-    """SoRA before it prunes: LoRA and a gate of `rank` entries a matrix (Ding et al., 2023)."""
-    return sum(rank * (i + o) + rank for i, o in _targeted(shape, targets))
+    """SoRA before it prunes: as AdaLoRA, with gates for the singular values (Ding et al., 2023)."""
+    return adalora(shape, targets, rank)
 
 
 def _bottleneck(shape: Shape, bottleneck: int) -> int:

@@ -1,6 +1,7 @@
 """Fixtures: the real configuration, shrunk, and the real commands in subprocesses."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from dcft.config import RunConfig, build
+from dcft.published import PAPER
 
 ROOT = Path(__file__).parent.parent
 TINY_MODELS = ["tiny-deberta", "tiny-roberta", "tiny-bert"]
@@ -40,6 +42,19 @@ def cell(tmp_path):
         return configure(*overrides, f"results.dir={tmp_path}/results", f"outputs.dir={tmp_path}/outputs")
 
     return make
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the published figures that a test may edit."""
+    return shutil.copytree(PAPER, tmp_path / "paper")
+
+
+def replace_once(path: Path, old: str, new: str) -> None:
+    """Change the first occurrence of a text in a file; it must be there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from dcft.audit import grid, report
 from dcft.audit.findings import FAILS, HOLDS, UNTOLD, VERDICTS
 from dcft.audit.units import ways
 from dcft.errors import UserError
-from tests.conftest import ROOT
+from dcft.published import PAPER
+from tests.conftest import ROOT, replace_once
 
-PAPER = ROOT / "results" / "paper"
 BASE = "deberta-v3-base"
 
 
@@ -28,11 +28,6 @@ def result():
 @pytest.fixture(scope="module")
 def found(result):
     return {finding.id: finding for finding in result.findings}
-
-
-@pytest.fixture
-def copy(tmp_path):
-    return shutil.copytree(PAPER, tmp_path / "paper")
 
 
 KNOWN = [  # id, verdict, printed, part of what was computed
@@ -260,10 +255,7 @@ def test_chances():
     ],
 )
 def test_figures_that_a_check_needs_are_named_in_one_line(copy, file, old, new, line):
-    path = copy / file
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    replace_once(copy / file, old, new)
     with pytest.raises(UserError, match=line) as error:
         audit.run(copy)
     assert "\n" not in str(error.value)

@@ -1,6 +1,5 @@
 """The published figures: read completely, digit for digit, and refused in one line if a file is not as it must be."""
 
-import shutil
 from decimal import Decimal
 
 import pandas as pd
@@ -8,24 +7,17 @@ import pytest
 
 from dcft import published
 from dcft.errors import UserError
-from tests.conftest import ROOT, configure
-
-PAPER = ROOT / "results" / "paper"
+from tests.conftest import configure, replace_once
 
 
 @pytest.fixture(scope="module")
 def tables():
-    return published.read(PAPER)
+    return published.read()
 
 
 @pytest.fixture(scope="module")
 def cells(tables):
     return published.cells(tables)
-
-
-@pytest.fixture
-def copy(tmp_path):
-    return shutil.copytree(PAPER, tmp_path / "paper")
 
 
 def test_every_table_has_the_paper_s_rows(tables):
@@ -134,10 +126,7 @@ def test_size(text, number, unit):
     ],
 )
 def test_a_malformed_file_is_one_line(copy, file, old, new, line):
-    path = copy / file
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    replace_once(copy / file, old, new)
     with pytest.raises(UserError, match=line) as error:
         published.read(copy)
     assert "\n" not in str(error.value)

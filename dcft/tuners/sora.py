@@ -55,10 +55,6 @@ class SoraLayer(FactoredLayer):
         scaling = self.lora_alpha[adapter_name] / self.r[adapter_name]
         return scaling * self.sora_B[adapter_name], self.sora_gate[adapter_name][:, None] * self.sora_A[adapter_name]
 
-    def kept_ranks(self, adapter_name: str) -> Tensor:
-        """Which ranks are open: True where the gate is not exactly zero (shape: r)."""
-        return self.sora_gate[adapter_name].detach() != 0
-
 
 class SoraModel(LinearTunerModel):
     """Puts a `SoraLayer` around every linear layer that the config targets."""
@@ -69,8 +65,7 @@ class SoraModel(LinearTunerModel):
 
 def gates(model: nn.Module, adapter_name: str = "default") -> list[Tensor]:
     """The gate vectors of an adapter."""
-    layers = (module for module in model.modules() if isinstance(module, SoraLayer) and module.has(adapter_name))
-    return [layer.sora_gate[adapter_name] for layer in layers]
+    return [layer.sora_gate[adapter_name] for layer in _layers(model, adapter_name)]
 
 
 def gate_penalty(model: nn.Module, adapter_name: str = "default") -> Tensor:
@@ -81,10 +76,13 @@ def gate_penalty(model: nn.Module, adapter_name: str = "default") -> Tensor:
 def kept_parameters(model: nn.Module, adapter_name: str = "default") -> int:
     """How many of the adapter's parameters belong to open ranks: in + out + 1 for each."""
     return sum(
-        int(module.kept_ranks(adapter_name).sum()) * (module.in_features + module.out_features + 1)
-        for module in model.modules()
-        if isinstance(module, SoraLayer) and module.has(adapter_name)
+        int((layer.sora_gate[adapter_name] != 0).sum()) * (layer.in_features + layer.out_features + 1)
+        for layer in _layers(model, adapter_name)
     )
+
+
+def _layers(model: nn.Module, adapter_name: str) -> list[SoraLayer]:
+    return [module for module in model.modules() if isinstance(module, SoraLayer) and module.has(adapter_name)]
 
 
 register(SoraConfig, SoraModel)
