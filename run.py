@@ -15,6 +15,7 @@ from dcft.errors import RunFailed, UserError, explain
 def cell(cfg: DictConfig) -> str:
     try:
         config = build(cfg, HydraConfig.get().overrides.task)
+        config.require_data()
         from dcft import training  # loads torch: only once everything that can be checked without it has been
 
         path = str(training.run(config))

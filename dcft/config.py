@@ -52,6 +52,7 @@ class Task:
     format: str  # of the local files: tsv or squad
     files: dict[str, str]  # split -> path below data.root
     rows: dict[str, int]  # of each complete split (paper, Tables 7 and 8)
+    printed: list[str] = field(default_factory=list)  # the metrics that tables print; empty: those of the score
     hub: Hub = field(default_factory=Hub)
     columns: dict[str, str] = field(default_factory=dict)  # text, pair, label -> heading in the local file
     header: list[str] | None = None  # headings, for a file without a header line
@@ -138,6 +139,7 @@ class Tracker:
     name: str = "none"
     project: str = "dcft"
     entity: str | None = None
+    group: str | None = None  # the table that the run belongs to; the sweep sets it
 
 
 @dataclass
@@ -197,6 +199,16 @@ class RunConfig:
         if self.task.toy or self.data.root is None:
             return {}
         return {split: Path(self.data.root) / name for split, name in self.task.files.items()}
+
+    def require_data(self) -> None:
+        """Make sure that the local files of this task are there; without them a cell has no name.
+
+        Raises:
+            UserError: if one is missing.
+        """
+        for path in self.data_files.values():
+            if not path.is_file():
+                raise UserError(f"{path} does not exist; data.root={self.data.root} must hold the official files")
 
 
 def build(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
@@ -283,6 +295,3 @@ def _check(config: RunConfig) -> None:
     if config.model.path:
         found = (Path(config.model.path) / "config.json").is_file()
         check(found, "model.path", config.model.path, "no config.json there; give the folder of a saved model")
-    for path in config.data_files.values():
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; data.root={config.data.root} must hold the official files")

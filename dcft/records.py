@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -17,34 +16,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from dcft import atomic
 from dcft.config import RunConfig
 from dcft.errors import UserError
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    """Write a record completely or not at all: temporary file, flush to disk, rename, flush the folder.
+    """Write a record completely or not at all.
 
     Raises:
         ValueError: if the record holds NaN or infinity, which are no results (and no JSON).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)  # mkstemp's files are private
-        os.replace(scratch, path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    atomic.write(path, json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -31,7 +31,9 @@ torch.set_num_threads(2)
 def configure(*overrides: str) -> RunConfig:
     """The configuration that `python run.py OVERRIDES` would run."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=list(overrides)), overrides)
+        config = build(compose("config", overrides=list(overrides)), overrides)
+    config.require_data()
+    return config
 
 
 @pytest.fixture
