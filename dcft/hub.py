@@ -1,4 +1,7 @@
-"""Whether a run needs the Hugging Face Hub, and what to do without a way to it. Imports nothing of Hugging Face."""
+"""Whether a run needs the Hugging Face Hub, and what to do without a way to it.
+
+Imports of Hugging Face's packages wait until one is needed: they read HF_HUB_OFFLINE once, when imported.
+"""
 
 import os
 import socket
@@ -6,7 +9,10 @@ import sys
 import urllib.request
 from urllib.parse import urlparse
 
-from dcft.config import RunConfig
+from dcft.config import Model, RunConfig, Task
+from dcft.errors import UserError
+
+HUB_TIMEOUT = 20.0  # seconds to wait for an answer
 
 
 def needs_hub(config: RunConfig) -> bool:
@@ -30,3 +36,62 @@ def prefer_cache_if_offline(timeout: float = 5.0) -> None:
         for name in ("huggingface_hub.constants", "datasets.config"):  # both read the variable once, when imported
             if module := sys.modules.get(name):
                 module.HF_HUB_OFFLINE = True
+
+
+def unreachable_model(model: Model) -> UserError:
+    """The error for weights that neither the cache nor the Hub gives."""
+    return UserError(
+        f"model={model.name}: {model.hub.id} is neither in the local cache nor can the Hugging Face Hub be reached; "
+        "give model.path=FOLDER of a saved model, or model=minilm-l6"
+    )
+
+
+def unreachable_data(task: Task) -> UserError:
+    """The error for data that neither the cache nor the Hub gives."""
+    return UserError(
+        f"task={task.name}: {task.hub.path} is neither in the local cache nor can the Hugging Face Hub be reached; "
+        "give data.root=PATH with the official files, or task=toy_cls"
+    )
+
+
+def require_model(config: RunConfig) -> None:
+    """Make sure that the backbone can be loaded, without loading it.
+
+    Raises:
+        UserError: if it lies on the Hub, which cannot be reached or does not have it, and is not in the cache.
+    """
+    model = config.model
+    if model.path or model.package or model.random:
+        return
+    prefer_cache_if_offline()
+    from huggingface_hub import model_info, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(try_to_load_from_cache(model.hub.id, "config.json", revision=model.hub.revision), str):
+        return
+    try:
+        model_info(model.hub.id, revision=model.hub.revision, timeout=HUB_TIMEOUT)
+    except HfHubHTTPError as error:
+        raise UserError(
+            f"model={model.name}: the Hub has no {model.hub.id} at {model.hub.revision} ({error})"
+        ) from error
+    except OSError as error:  # offline, or no answer
+        raise unreachable_model(model) from error
+
+
+def require_data(config: RunConfig) -> None:
+    """Make sure that the task's data can be loaded, without loading them.
+
+    Raises:
+        UserError: if they lie on the Hub, which cannot be reached or does not have them, and are not in the cache.
+    """
+    task = config.task
+    if task.toy or config.data_files:
+        return
+    prefer_cache_if_offline()
+    from datasets import load_dataset_builder
+
+    try:
+        load_dataset_builder(task.hub.path, task.hub.name, revision=task.hub.revision)
+    except (OSError, ValueError) as error:
+        raise unreachable_data(task) from error

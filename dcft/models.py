@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from dcft import hub
 from dcft.config import Model, RunConfig
 from dcft.data.toy import vocabulary_text
 from dcft.errors import UserError
@@ -52,12 +53,13 @@ def load(config: RunConfig) -> Backbone:
         else:
             model = auto.from_pretrained(name, revision=revision, config=model_config, dtype=torch.float32)
     except OSError as error:
-        where = f"{name} is neither in the local cache nor can the Hugging Face Hub be reached"
         if config.model.path:
-            where = f"model.path={name} cannot be loaded ({str(error).splitlines()[0]})"
-        raise UserError(
-            f"model={config.model.name}: {where}; give model.path=FOLDER of a saved model, or model=minilm-l6"
-        ) from error
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"model={config.model.name}: model.path={name} cannot be loaded ({reason}); "
+                "give model.path=FOLDER of a saved model, or model=minilm-l6"
+            ) from error
+        raise hub.unreachable_model(config.model) from error
     source = model_identity(config.model)
     if source["source"] == "hub":
         source["revision"] = getattr(model.config, "_commit_hash", None) or revision

@@ -198,6 +198,9 @@ def plan(asked: Request) -> Sweep:
 
     compose = Composer()
     table, given = asked.table, asked.given
+    extra = asked.overrides
+    if given.get("tracker", "none") != "none" and "tracker.group" not in given:
+        extra = [*extra, f"tracker.group={asked.name}"]
     seeds = [int(given["seed"])] if "seed" in given else asked.seeds or table["seeds"]
     rows, cells, columns, known = [], [], {}, set()
     for settings in table["rows"]:
@@ -205,7 +208,7 @@ def plan(asked: Request) -> Sweep:
         configs = []
         for task in table["columns"]:
             wanted = {"task": task, **table["base"], **knobs}
-            overrides = [f"{key}={value}" for key, value in wanted.items() if key not in given] + asked.overrides
+            overrides = [f"{key}={value}" for key, value in wanted.items() if key not in given] + extra
             configs.append((build(compose(overrides)), overrides))
         row_cells = [
             _cell(replace(config, seed=seed), [*(o for o in overrides if not o.startswith("seed=")), f"seed={seed}"])

@@ -49,16 +49,20 @@ def read_all(results: Path) -> list[dict[str, Any]]:
     return [read(path) for path in sorted((results / "runs").glob("*/*/*.json"))]
 
 
-def status(config: RunConfig) -> str:
+def status(record_path: Path, work_dir: Path) -> str:
     """What is known of a cell: done, failed, running, interrupted or new. Writes nothing."""
-    if config.record_path.is_file():
-        return read(config.record_path)["status"]
-    if not (config.work_dir / "state.json").is_file():
-        return "new"
-    lock = FileLock(config.work_dir / "lock")
+    if record_path.is_file():
+        known = read(record_path)["status"]
+        if known == "done":
+            return known
+    else:
+        known = "new"
+    if not (work_dir / "state.json").is_file():
+        return known
+    lock = FileLock(work_dir / "lock")
     try:
         with lock.acquire(timeout=0):
-            return "interrupted"
+            return "interrupted" if known == "new" else known
     except Timeout:
         return "running"
 
@@ -77,7 +81,7 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     state_path = folder / "state.json"
     lock = FileLock(folder / "lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.5)  # `status` takes it for a moment
     except Timeout:
         holder = _read_state(state_path)
         raise UserError(

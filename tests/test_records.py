@@ -64,20 +64,20 @@ def test_a_file_that_is_no_record_is_named(tmp_path, text):
 
 def test_the_life_of_a_cell(cell):
     config = cell("task=toy_cls", "model=tiny-bert")
-    assert records.status(config) == "new"
+    assert records.status(config.record_path, config.work_dir) == "new"
     with records.claim(config) as state:
         assert state["attempts"] == 1
-        assert records.status(config) == "running"
+        assert records.status(config.record_path, config.work_dir) == "running"
         with pytest.raises(UserError, match=f"is being run by process {os.getpid()}"), records.claim(config):
             pass
         (config.work_dir / "checkpoints").mkdir()
-    assert records.status(config) == "interrupted"
+    assert records.status(config.record_path, config.work_dir) == "interrupted"
     with records.claim(config) as again:
         assert (again["attempts"], again["started"]) == (2, state["started"])
     records.write(config.record_path, {"cell": config.cell, "status": "failed"})
-    assert records.status(config) == "failed"
+    assert records.status(config.record_path, config.work_dir) == "failed"
     records.write(config.record_path, {"cell": config.cell, "status": "done"})
-    assert records.status(config) == "done"
+    assert records.status(config.record_path, config.work_dir) == "done"
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(cell, tmp_path):
@@ -111,13 +111,13 @@ def test_a_killed_process_frees_its_cell(cell, tmp_path, request):
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline().strip() == "held"
-        assert records.status(config) == "running"
+        assert records.status(config.record_path, config.work_dir) == "running"
         with pytest.raises(UserError, match=f"process {holder.pid}"), records.claim(config):
             pass
         assert json.loads((config.work_dir / "state.json").read_text())["pid"] == holder.pid
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    assert records.status(config) == "interrupted"
+    assert records.status(config.record_path, config.work_dir) == "interrupted"
     with records.claim(config) as state:
         assert state["attempts"] == 2

@@ -74,7 +74,7 @@ def watched(config, monkeypatch, stop=None):
 
 def assert_same_run(interrupted, straight, monkeypatch):
     """Finish `interrupted`, run `straight` in one go, and compare."""
-    assert records.status(interrupted) == "interrupted"
+    assert records.status(interrupted.record_path, interrupted.work_dir) == "interrupted"
     assert [path.name for path in (interrupted.work_dir / "checkpoints").iterdir()] == ["checkpoint-5"]
     resumed, after = watched(interrupted, monkeypatch)
     straight, whole = watched(straight, monkeypatch)

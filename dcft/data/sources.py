@@ -9,6 +9,7 @@ from datasets import Dataset, load_dataset
 from dcft.config import RunConfig
 from dcft.data import files, toy
 from dcft.errors import UserError
+from dcft.hub import unreachable_data
 from dcft.identity import data_identity
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,7 @@ def _from_hub(config: RunConfig) -> dict[str, Dataset]:
     try:
         loaded = load_dataset(hub.path, hub.name, revision=hub.revision)
     except (ConnectionError, OSError, ValueError) as error:
-        raise UserError(
-            f"task={task.name}: {hub.path} is neither in the local cache nor can the Hugging Face Hub be reached; give "
-            "data.root=PATH with the official files, or task=toy_cls"
-        ) from error
+        raise unreachable_data(task) from error
     splits = {ours: loaded[theirs] for ours, theirs in hub.splits.items()}
     if task.kind == "span":
         return {name: data.select_columns(["id", "question", "context", "answers"]) for name, data in splits.items()}

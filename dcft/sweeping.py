@@ -1,0 +1,115 @@
+"""What `python run.py table=NAME` does: plan, check, run what is missing, print the table, say what has no result."""
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dcft import launching, plan, preflight, tables
+from dcft.errors import UserError
+from dcft.estimate import Estimator, words
+from dcft.launching import Launch, Store
+from dcft.plan import Request
+from dcft.sweep import Cell, Sweep
+
+
+def run(asked: Request, launch: Launch, retry: bool) -> None:
+    """Run a table, or only print its plan.
+
+    Args:
+        asked: the command line.
+        launch: a Hydra launcher's `launch`, given the overrides of each job.
+        retry: see `launching.run`.
+
+    Raises:
+        UserError: if no cell can be run.
+        SystemExit: with status 1 if a chosen cell has no result in the end.
+    """
+    swept = plan.load(asked)
+    store = Store(asked.results, asked.outputs)
+    chosen = [cell for cell in swept.cells if asked.selects(cell, swept.rows[cell.row])]
+    chosen = list({cell.name or cell.command: cell for cell in chosen}.values())  # rows may share a cell
+    problems = {cell.command: cell.problem for cell in chosen if cell.problem}
+    if asked.dry:
+        _show_plan(swept, chosen, problems, store)
+        return
+    todo = [cell for cell in chosen if cell.name and store.status(cell) in launching.MENDABLE]
+    problems |= preflight.check(todo)
+    for reason, count in Counter(problems.values()).items():
+        print(f"cannot run {_cells(count)}: {reason}", flush=True)
+    if len(problems) == len(chosen):
+        raise UserError(f"nothing to run: {next(iter(problems.values()))}")
+    print(_headline(swept, chosen, problems, store), flush=True)
+    reasons = launching.run([cell for cell in chosen if cell.command not in problems], launch, store, retry)
+    _report(swept, chosen, problems, reasons, store)
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' * (count != 1)}"
+
+
+def _headline(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> str:
+    """One line: how many cells are done and to run, and what running them costs."""
+    statuses = {cell.command: store.status(cell) for cell in chosen if cell.command not in problems}
+    counts = Counter(statuses.values())
+    todo = [cell for cell in chosen if statuses.get(cell.command) in launching.MENDABLE]
+    again = "".join(f", {counts[status]} of them {status}" for status in ("interrupted", "failed") if counts[status])
+    parts = [f"{len(chosen)} cells", f"{counts['done']} done", f"{len(todo)} to run{again}"]
+    parts += [f"{counts['running']} running elsewhere"] if counts["running"] else []
+    parts += [f"{len(problems)} cannot run"] if problems else []
+    line = f"table {swept.name}: {', '.join(parts)}"
+    return f"{line}; estimate: {_cost(swept, todo, Estimator(store.results))}" if todo else line
+
+
+def _cost(swept: Sweep, cells: list[Cell], estimator: Estimator) -> str:
+    """Hours of running cells one after the other, as far as there are records to tell from."""
+    seconds = [estimator.seconds(cell, swept.rows[cell.row]) for cell in cells]
+    known = [s for s in seconds if s is not None]
+    if not known:
+        return "unknown, no run of these backbones is recorded"
+    unknown = len(seconds) - len(known)
+    return f"about {words(sum(known))}" + (f" and {_cells(unknown)} of unknown cost" if unknown else "")
+
+
+def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> None:
+    estimator = Estimator(store.results)
+    grid = Table("Row", title=f"Plan of {swept.name}", title_justify="left")
+    for heading in ("done", "to run", "failed before", "running", "cannot run", "estimate"):
+        grid.add_column(heading, justify="right")
+    for index, row in enumerate(swept.rows):
+        cells = [cell for cell in chosen if cell.row == index]
+        runnable = {cell.command: store.status(cell) for cell in cells if cell.command not in problems}
+        statuses = Counter(runnable.values())
+        todo = [cell for cell in cells if runnable.get(cell.command) in launching.MENDABLE]
+        counts = [statuses["done"], len(todo), statuses["failed"], statuses["running"], len(cells) - len(runnable)]
+        cost = _cost(swept, todo, estimator).partition(",")[0] if todo else ""
+        grid.add_row(f"{row.title}, {row.model_title}", *(str(n) if n else "" for n in counts), cost)
+    Console(highlight=False, soft_wrap=True).print(grid)
+    for reason, count in Counter(problems.values()).items():
+        print(f"cannot run {_cells(count)}: {reason}")
+    print(_headline(swept, chosen, problems, store))
+
+
+def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons: dict[str, str], store: Store) -> None:
+    """The table, the count of each outcome, and the command of every cell without a result."""
+    for path in []:  # _render(swept, store.results):
+        print(path)
+    outcomes, missing = Counter(), {}
+    for cell in chosen:
+        outcome = "cannot run" if cell.command in problems else store.status(cell)
+        outcomes[outcome] += 1
+        if outcome != "done":
+            known = (problems.get(cell.command), store.error(cell), reasons.get(cell.name))
+            missing[cell.command] = next(filter(None, known), outcome)
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
+    for command, reason in missing.items():
+        print(f"missing: {command}\n         {reason}")
+    if missing:
+        raise SystemExit(1)
+
+
+def _render(swept: Sweep, results: Path) -> list[Path]:
+    grid = tables.build(swept, results, view="ours")
+    tables.show(grid)
+    return tables.write(grid, results)
