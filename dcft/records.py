@@ -71,7 +71,7 @@ def status(record_path: Path, work_dir: Path) -> str:
 def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     """Hold a cell while it runs; yields its state (`started`, `attempts`), which is kept in `state.json`.
 
-    A run that ends before it wrote anything but that file leaves nothing behind.
+    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind.
 
     Raises:
         UserError: if another process holds the cell.
@@ -98,6 +98,7 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
         }
         write(state_path, state)
         yield state
+        state_path.unlink()  # nothing was interrupted
     finally:
         if {path.name for path in folder.iterdir()} <= {"state.json", "lock"}:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,14 +1,17 @@
-"""`hydra/launcher=local`, the default of tables: each cell is a process of its own, one after the other.
+"""`hydra/launcher=local`, the default of tables: cells run one after the other in a process beside the sweep.
 
-A cell that dies (out of memory, say) takes nothing with it, and what runs is the command that a person would type.
+A cell that dies (out of memory, say) takes nothing with it: the process is replaced, as it is after a cell that failed.
+If the sweep dies instead, the process ends with the cell that it is at.
 """
 
-import os
+import multiprocessing
+import runpy
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
@@ -26,29 +29,64 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 
 
 class LocalLauncher(Launcher):
-    """Runs `python run.py OVERRIDES` for each job and says which it is at."""
+    """Runs for each job what a person would type: `python run.py OVERRIDES`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         pass
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        returns = []
-        for number, overrides in enumerate(job_overrides, start=1):
-            print(f"\n[{number}/{len(job_overrides)}]", flush=True)
-            returns.append(self._run(list(overrides)))
+        returns, worker = [], _Worker()
+        try:
+            for number, overrides in enumerate(job_overrides, start=1):
+                print(f"\n[{number}/{len(job_overrides)}]", flush=True)
+                error = worker.run(list(overrides))
+                returns.append(JobReturn(overrides=overrides, status=JobStatus.COMPLETED))
+                if error is not None:
+                    returns[-1] = JobReturn(
+                        overrides=overrides, status=JobStatus.FAILED, _return_value=RuntimeError(error)
+                    )
+                    worker.close()
+                    worker = _Worker()
+        finally:
+            worker.close()
         return returns
 
-    def _run(self, overrides: list[str]) -> JobReturn:
-        command = [sys.executable, sys.argv[0], *overrides]
-        last = ""
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment) as process:
-            for line in process.stderr:
-                sys.stderr.write(line)
-                last = line.strip() or last
-        if process.returncode == 0:
-            return JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
-        if process.returncode < 0:
-            last = f"its process was ended by {signal.Signals(-process.returncode).name}"
-        error = RuntimeError(last.removeprefix("error: ") or f"exit status {process.returncode}")
-        return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
+
+class _Worker:
+    """A process that runs cells until its connection closes, by `close` or because this process is gone."""
+
+    def __init__(self):
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,))
+        self._process.start()
+        theirs.close()
+
+    def run(self, overrides: list[str]) -> str | None:
+        """Run one cell; returns what went wrong, in one line, or None."""
+        self._connection.send(overrides)
+        try:
+            return self._connection.recv()
+        except EOFError:
+            self._process.join()
+            code = self._process.exitcode
+            return f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.join()
+
+
+def _work(connection: Connection) -> None:
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            sys.argv[1:] = connection.recv()
+            error = None
+            try:
+                runpy.run_path(sys.argv[0], run_name="__main__")
+            except SystemExit as end:
+                error = str(end.code) if end.code else None
+            if error:
+                print(error, file=sys.stderr, flush=True)
+                error = error.removeprefix("error: ")
+            connection.send(error)

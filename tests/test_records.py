@@ -65,12 +65,13 @@ def test_a_file_that_is_no_record_is_named(tmp_path, text):
 def test_the_life_of_a_cell(cell):
     config = cell("task=toy_cls", "model=tiny-bert")
     assert records.status(config.record_path, config.work_dir) == "new"
-    with records.claim(config) as state:
+    with pytest.raises(KeyboardInterrupt), records.claim(config) as state:
         assert state["attempts"] == 1
         assert records.status(config.record_path, config.work_dir) == "running"
         with pytest.raises(UserError, match=f"is being run by process {os.getpid()}"), records.claim(config):
             pass
         (config.work_dir / "checkpoints").mkdir()
+        raise KeyboardInterrupt
     assert records.status(config.record_path, config.work_dir) == "interrupted"
     with records.claim(config) as again:
         assert (again["attempts"], again["started"]) == (2, state["started"])
@@ -78,6 +79,8 @@ def test_the_life_of_a_cell(cell):
     assert records.status(config.record_path, config.work_dir) == "failed"
     records.write(config.record_path, {"cell": config.cell, "status": "done"})
     assert records.status(config.record_path, config.work_dir) == "done"
+    config.record_path.unlink()
+    assert records.status(config.record_path, config.work_dir) == "new", "a run that ended well was not interrupted"
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(cell, tmp_path):

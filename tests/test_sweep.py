@@ -1,44 +1,140 @@
-"""A table as a sweep: it runs what is missing, goes on past failures, and judges by the records."""
+"""A table as a sweep, by its real command: it runs what is missing, goes on past failures, judges by the records."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
+
+import pytest
 
 from tests.conftest import ROOT, SHORT
 
 TABLE = ["table=demo", "model=tiny-bert", *SHORT]
+PAIR = [*TABLE, "only=toy_pair"]  # three cells
+FAULTS = {"PYTHONPATH": str(ROOT / "tests" / "faults"), "FAULT_CELL": "toy_pair.tiny-bert.dcft-k8"}
+
+
+def stored(tmp_path):
+    return {path: path.read_bytes() for path in (tmp_path / "outputs" / "demo" / "runs").glob("*/*/*.json")}
 
 
 def test_a_table_runs_what_is_missing(command, tmp_path):
     first = command(*TABLE)
     assert first.returncode == 0, first.stderr
-    assert "6 cells, 0 done, 6 to run" in first.stdout
+    assert "6 cells, 0 done, 6 to run; estimate: unknown" in first.stdout
     assert "6 done" in first.stdout
-    for suffix in ("md", "tex"):
-        assert (tmp_path / "outputs" / "demo" / "tables" / f"demo.{suffix}").is_file()
+    records = stored(tmp_path)
+    assert len(records) == 6
 
-    rendered = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "render_table.py"), *(part.removeprefix("table=") for part in TABLE)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    table = first.stdout[first.stdout.index("DCFT and LoRA") : first.stdout.index("6 done")]
-    assert table in rendered.stdout
-
-    record = sorted((tmp_path / "outputs" / "demo" / "runs").glob("*/*/*.json"))[0]
-    record.unlink()
+    gone = sorted(records)[0]
+    gone.unlink()
+    plan = command(*TABLE, "dry=true")
+    assert plan.returncode == 0
+    assert "6 cells, 5 done, 1 to run; estimate: about" in plan.stdout
+    assert not gone.exists()
     second = command(*TABLE)
     assert second.returncode == 0, second.stderr
     assert "6 cells, 5 done, 1 to run" in second.stdout
-    assert record.is_file()
+    again = stored(tmp_path)
+    assert {path for path in records if again[path] != records[path]} == {gone}
+    assert json.loads(again[gone])["score"] == json.loads(records[gone])["score"]
 
 
-def test_failing_cells_are_listed_with_their_commands(command, tmp_path):
-    failed = command(*TABLE, "train.lr=1e30", "train.warmup=0", "train.clip=1e30")
+def test_failing_cells_are_listed_with_their_commands(command):
+    failed = command(*PAIR, "train.lr=1e30", "train.warmup=0", "train.clip=1e30")
     assert failed.returncode == 1
-    assert "6 failed" in failed.stdout
-    assert failed.stdout.count("missing: python run.py task=") == 6
-    assert "nan at step" in failed.stdout
-    assert "6 of 6 cells have no record and are blank" in " ".join(failed.stdout.split())
+    assert "\n3 failed\n" in failed.stdout
+    assert failed.stdout.count("missing: python run.py task=toy_pair ") == 3
+    assert failed.stdout.count("nan at step") >= 3
     assert "Traceback" not in failed.stderr
+    assert "3 to run, 3 of them failed" in command(*TABLE, "only=toy_pair", "dry=true", *failed.args[-3:]).stdout
+
+
+def test_filters_choose_what_runs(command, tmp_path):
+    plan = command(*TABLE, "only=toy_pair,toy_sim", "methods=lora", "dry=true")
+    assert "2 cells, 0 done, 2 to run" in plan.stdout
+    for setting, line in (
+        ("only=rte", "only=rte is not in this table; give some of toy_pair, toy_sim"),
+        ("methods=full", "methods=full is not in this table; give some of dcft, lora"),
+    ):
+        refused = command(*TABLE, setting)
+        assert (refused.returncode, refused.stderr) == (1, f"error: {line}\n")
+    assert stored(tmp_path) == {}
+
+
+def test_a_cell_that_kills_its_worker_is_tried_alone_and_named(command, tmp_path):
+    ended = command(*PAIR, **FAULTS)
+    assert ended.returncode == 1
+    assert ended.stdout.count("once more, alone: python run.py task=toy_pair ") == 1
+    assert "\n2 done, 1 interrupted\n" in ended.stdout
+    (missing,) = [line for line in ended.stdout.splitlines() if line.startswith("missing: ")]
+    assert " kernel=8 " in missing
+    assert "its process was ended by SIGKILL" in ended.stdout.split(missing)[1]
+    assert len(stored(tmp_path)) == 2
+    repaired = command(*PAIR)  # the fault is gone
+    assert repaired.returncode == 0, repaired.stderr
+    assert "3 cells, 2 done, 1 to run, 1 of them interrupted" in repaired.stdout
+
+
+def kill_in_the_middle(tmp_path, arguments, signalled):
+    """Start a sweep, wait for its first record, end it by SIGKILL; returns the records it left."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not stored(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        signalled(process.pid, signal.SIGKILL)
+        process.wait()
+    return stored(tmp_path)
+
+
+@pytest.mark.parametrize("signalled", [os.killpg, os.kill], ids=["with its workers", "alone"])
+def test_a_killed_sweep_goes_on_with_what_is_missing(command, tmp_path, signalled):
+    left = kill_in_the_middle(tmp_path, PAIR, signalled)
+    assert len(left) < 3
+    second = command(*PAIR)
+    assert second.returncode == 0, second.stderr
+    assert "3 cells, 1 done" in second.stdout or "3 cells, 2 done" in second.stdout
+    done = stored(tmp_path)
+    assert len(done) == 3
+    assert all(done[path] == content for path, content in left.items())
+
+
+def test_data_that_are_not_there_stop_only_their_cells(command, tmp_path):
+    glue = tmp_path / "data" / "glue" / "RTE"
+    glue.mkdir(parents=True)
+    head = "index\tsentence1\tsentence2\tlabel\n"
+    rows = [f"{i}\tA man walks.\tSomebody walks.\t{('entailment', 'not_entailment')[i % 2]}\n" for i in range(40)]
+    for split in ("train", "dev"):
+        (glue / f"{split}.tsv").write_text(head + "".join(rows))
+    arguments = ["table=table6", "model=tiny-deberta", "data.root=data", *SHORT, "only=rte,cola", "seeds=1"]
+    ended = command(*arguments)
+    assert ended.returncode == 1
+    missing = "cannot run 5 cells: data/glue/CoLA/train.tsv does not exist; data.root=data must hold the official files"
+    assert missing in ended.stdout
+    assert "10 cells, 0 done, 5 to run, 5 cannot run" in ended.stdout
+    assert "5 cannot run, 5 done" in ended.stdout
+    nothing = command(*arguments, "only=cola")
+    assert nothing.returncode == 1
+    assert nothing.stderr.startswith("error: nothing to run: data/glue/CoLA/train.tsv does not exist")
+
+
+def test_without_a_way_to_the_hub_nothing_starts(command, tmp_path):
+    ended = command("table=table2", HF_HOME=str(tmp_path / "hub"))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "error: nothing to run: model=deberta-v2-xxlarge: microsoft/deberta-v2-xxlarge is nei"
+    )
+    assert "give model.path=FOLDER of a saved model, or model=minilm-l6" in ended.stderr
+    assert "\n" not in ended.stderr.strip()
+    assert not (tmp_path / "outputs").exists()
