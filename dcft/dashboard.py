@@ -126,14 +126,12 @@ def report(project: str, entity: str, sweeps: list[Sweep]) -> wr.Report:
         wr.P("A failed run has no score; a collapsed one gives one answer to everything."),
         _grid("Failed and collapsed", [failures()], filters=expr.Or(*bad)),
     ]
-    return wr.Report(project=project, entity=entity, title=f"{TITLE}: scores and sizes", blocks=blocks, width="fluid")
+    return wr.Report(project=project, entity=entity, title=f"{TITLE} scores and sizes", blocks=blocks, width="fluid")
 
 
 def score() -> wr.BarPlot:
     """A bar a group of runs."""
-    return wr.BarPlot(
-        title="Score", metrics=["score"], title_x="percent", layout=wr.Layout(w=24, h=10)
-    )
+    return wr.BarPlot(title="Score", metrics=["score"], title_x="percent", layout=wr.Layout(w=24, h=10))
 
 
 def pareto() -> wr.ScatterPlot:
@@ -183,7 +181,7 @@ def _table(table: Sweep) -> wr.PanelGrid:
             seen.append(values)
             keys.append(knob)
     names = expr.Metric("Name").isin([cell.name for cell in table.unique()])
-    return _grid(table.name, [score(), pareto()], filters=[names], groupby=[f"config.{key}" for key in keys])
+    return _grid(table.name, [score(), pareto()], filters=expr.And(names), groupby=[f"config.{key}" for key in keys])
 
 
 def _describe(table: Sweep) -> str:
