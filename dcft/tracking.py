@@ -1,13 +1,18 @@
 """Mirrors of a run. The record is the result; a tracker may be offline or broken without hurting it."""
 
+import contextlib
 import functools
+import io
 import logging
 import os
+import re
 from typing import Any
 
 from transformers import TrainerCallback
 
+from dcft import tracked
 from dcft.config import RunConfig
+from dcft.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +37,16 @@ def harmless(method):
             method(self, *args, **kwargs)
         except Exception as error:  # whatever a tracker throws, the run goes on
             self.broken = True
-            log.warning("note: %s failed and is off for this run: %s", type(self).__name__, error)
+            reason = re.sub(r"(write_token=)[^&\s'\"]+", r"\1...", str(error))  # trackio's addresses carry a secret
+            log.warning("note: %s failed and is off for this run: %s", type(self).__name__, reason)
 
     return guarded
 
 
-class WandbTracker(NoTracker):
-    """A W&B run per cell: its id is the cell's, so that a resumed cell goes on with its run.
+class Tracker(NoTracker):
+    """A tracker's run per cell, under the cell's name, so that a resumed or repeated cell goes on with its run.
 
-    Logged: `train/loss`, `train/lr`, `train/grad_norm`, and with every evaluation `dev/score`, `dev/loss`,
-    `dev/METRIC`. The summary holds the record's score, counts and times.
+    What is logged, and under which names: `dcft.tracked`. Of a job of several processes only the first one tracks.
     """
 
     def __init__(self, config: RunConfig, settings: dict[str, Any]):
@@ -49,55 +54,116 @@ class WandbTracker(NoTracker):
         self.run = None
         self.broken = False
 
+    def start(self, **arguments) -> Any:
+        """Open the run; `arguments` are those that trackers share."""
+        raise NotImplementedError
+
+    def end(self, record: dict[str, Any]) -> None:
+        """Add what the record says of the whole run, and close it."""
+        raise NotImplementedError
+
     @harmless
     def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.run = self.start(
+                project=self.config.tracker.project,
+                name=self.config.cell,
+                group=self.config.tracker.group,
+                config=tracked.config(self.settings),
+                resume="allow",
+            )
+
+    @harmless
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        values = tracked.training(logs or {})
+        if self.run is not None and values:
+            self.run.log(values, step=state.global_step)
+
+    @harmless
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        if self.run is not None:
+            self.run.log(tracked.evaluation(metrics), step=state.global_step)
+
+    @harmless
+    def finish(self, record: dict[str, Any]) -> None:
+        if self.run is not None:
+            self.end(record)
+
+
+class WandbTracker(Tracker):
+    """Weights & Biases; offline without a key or a server."""
+
+    def start(self, **arguments):
         import wandb
 
         folder = self.config.work_dir
         folder.mkdir(parents=True, exist_ok=True)
-        arguments = {
-            "project": self.config.tracker.project,
+        arguments |= {
             "entity": self.config.tracker.entity,
             "id": self.config.cell.replace(".", "-"),
-            "name": self.config.cell,
-            "resume": "allow",
+            "job_type": self.config.method.name,
+            "tags": tracked.tags(self.settings),
             "dir": str(folder),
-            "config": self.settings,
-            "tags": [self.config.task.name, self.config.model.name, self.config.method.name],
-            "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True),
+            # A run that a cell could not finish must not take in the next cell's.
+            "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, reinit="finish_previous"),
         }
         mode = os.environ.get("WANDB_MODE", "online")
         if mode == "online" and not wandb.login(prompt=False, verify=False):
             mode = "offline"  # no key: asking would block a sweep
         try:
-            self.run = wandb.init(mode=mode, **arguments)
+            run = wandb.init(mode=mode, **arguments)
         except wandb.errors.Error:
             wandb.teardown()  # else the half-open run keeps its id
-            self.run = wandb.init(mode="offline", **arguments)
+            run = wandb.init(mode="offline", **arguments)
+        run.define_metric(f"{tracked.DEV}*", summary="max,last")
+        run.define_metric(tracked.DEV_LOSS)  # as anything else: the last value
+        return run
 
-    @harmless
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        names = {"loss": "train/loss", "learning_rate": "train/lr", "grad_norm": "train/grad_norm"}
-        values = {names[key]: value for key, value in (logs or {}).items() if key in names}
-        if values:
-            self.run.log(values, step=state.global_step)
-
-    @harmless
-    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        values = {f"dev/{name}": value for name, value in metrics["eval_metrics"].items()}
-        values |= {"dev/score": metrics["eval_score"], "dev/loss": metrics["eval_loss"]}
-        self.run.log({key: value for key, value in values.items() if value is not None}, step=state.global_step)
-
-    @harmless
-    def finish(self, record: dict[str, Any]) -> None:
-        if self.run is None:
-            return
-        self.run.summary.update(
-            {"status": record["status"], "score": record["score"], "params": record["params"], "time": record["time"]}
-        )
+    def end(self, record):
+        self.run.summary.update(tracked.summary(record))
         self.run.finish(exit_code=0 if record["status"] == "done" else 1)
 
 
+class TrackioTracker(Tracker):
+    """trackio: a database in its own folder (TRACKIO_DIR), without an account or a network.
+
+    It has no summary: what the record says of the whole run is logged with the last step.
+    """
+
+    def __init__(self, config: RunConfig, settings: dict[str, Any]):
+        super().__init__(config, settings)
+        try:
+            import trackio  # noqa: F401
+        except ImportError as error:
+            raise UserError("tracker=trackio needs the package trackio; pip install trackio") from error
+
+    def start(self, **arguments):
+        import trackio
+
+        with contextlib.redirect_stdout(io.StringIO()):  # it greets; the last line of a run is its record
+            return trackio.init(embed=False, **arguments)
+
+    def end(self, record):
+        import trackio
+
+        last = record["last"]
+        self.run.log(tracked.flat(tracked.summary(record)), step=last["step"] if last else None)
+        with contextlib.redirect_stdout(io.StringIO()):
+            trackio.finish()
+
+
+TRACKERS = {"wandb": WandbTracker, "trackio": TrackioTracker}
+
+
 def create(config: RunConfig, settings: dict[str, Any]) -> NoTracker:
-    """The tracker that `tracker=` names; `settings` is the record's configuration."""
-    return WandbTracker(config, settings) if config.tracker.name == "wandb" else NoTracker()
+    """The tracker that `tracker=` names; `settings` is the record's configuration.
+
+    Raises:
+        UserError: if there is no such tracker, or its package is missing.
+    """
+    name = config.tracker.name
+    if name == "none":
+        return NoTracker()
+    if name not in TRACKERS:
+        raise UserError(f"tracker.name={name}: there is no such tracker; give one of none, {', '.join(TRACKERS)}")
+    return TRACKERS[name](config, settings)
