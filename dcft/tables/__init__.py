@@ -17,12 +17,14 @@ from dcft.tables.latex import escape, latex
 from dcft.tables.long import long_csv
 from dcft.tables.markdown import markdown
 from dcft.tables.outcomes import Outcomes
-from dcft.tables.printed import published
-from dcft.tables.setup import SETUP_VIEWS, setup
+from dcft.tables.printed import CAPTIONS, published
+from dcft.tables.setup import SETUP, SETUP_VIEWS, setup
 from dcft.tables.terminal import show
 
 __all__ = [
     "FORMATS",
+    "PUBLISHED",
+    "SETUP",
     "SETUP_VIEWS",
     "VIEWS",
     "Grid",
@@ -35,10 +37,12 @@ __all__ = [
     "published",
     "setup",
     "show",
+    "views",
     "write",
 ]
 
 VIEWS = ["ours", "published", "compare", "statistics"]
+PUBLISHED = list(CAPTIONS)  # the paper's tables
 FORMATS = {"md": markdown, "tex": latex, "csv": long_csv, "html": html}
 
 
@@ -66,6 +70,12 @@ def build(
     if view == "statistics":
         return seeds.view(outcomes, chosen)
     return (ours.compare if view == "compare" else ours.ours)(outcomes, chosen if baseline else {})
+
+
+def views(sweep: Sweep) -> list[str]:
+    """The views of a sweep that say something: a comparison needs published rows, statistics need seeds."""
+    compared = ["compare"] if any(row.paper for row in sweep.rows) else []
+    return ["ours", *compared, *(["statistics"] if len(sweep.seeds) > 1 else [])]
 
 
 def write(grid: Grid, results: Path) -> list[Path]:

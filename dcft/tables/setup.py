@@ -51,7 +51,11 @@ HOLDS = {  # printed heading -> the field that its column holds, by the official
     },
 }
 NO_FIELD = "(repeats Table 9)"
-SCALING = "Scaling is alpha / r, as the official code divides; A and B have rank 1."
+READING = [
+    "Scaling is alpha / r, as the official code divides; A and B have rank 1.",
+    "Orth. coefficient: of the orthogonality term (eq. 4); cls. dropout: before the classifier; clip: largest norm of "
+    "the gradient; tokens: longest input; warm-up and eval every: steps, or a fraction of all steps when below 1.",
+]
 SCHEDULE = "init_warmup, Δ_T and t_f steer AdaLoRA's allocation of ranks; DCFT has none, so they change nothing."
 COMPARE_NOTES = {
     "table9": [
@@ -157,7 +161,7 @@ def _recipes(name: str, view: str) -> Grid:
         rows.append(Row(titles[line.task], lines))
     caption = f"{printed.CAPTIONS[name]}{_beside(name, view)} (preset=table9 for method=dcft model=deberta-v3-base)"
     used = [field for field in fields if field]
-    notes = [*_sources(recipes, titles, used), SCHEDULE, *(COMPARE_NOTES[name] if view == "compare" else [SCALING])]
+    notes = [*_sources(recipes, titles, used), SCHEDULE, *(COMPARE_NOTES[name] if view == "compare" else READING)]
     return Grid(name, view, caption, columns, [Group("", rows)], notes + _published(view))
 
 
