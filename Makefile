@@ -11,7 +11,7 @@ SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),data.root=$(DATA)) $(if $(S
 	$(if $(DRY),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans test test-all lint audit dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans tables test test-all lint audit dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ audit: setup  ## check the paper's printed figures; writes results/audit: second
 dashboard: setup  ## the W&B workspace and report, or their JSON without a login; PROJECT= ENTITY= RESULTS=
 	@$(RUN) scripts/dashboard.py $(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) \
 		$(if $(RESULTS),--results $(RESULTS))
+
+tables: setup  ## render tables from records and the paper's figures: NAME= VIEW= PROTOCOL= BASELINE= DATA= RESULTS=
+	$(RUN) scripts/tables.py $(NAME) $(if $(VIEW),--view $(VIEW)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
+		$(if $(BASELINE),--baseline "$(BASELINE)") $(if $(DATA),--data-root $(DATA)) $(if $(RESULTS),--results $(RESULTS))
 
 lint: setup  ## check style and format
 	$(VENV)/bin/ruff check .

@@ -93,7 +93,7 @@ def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store
 
 def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons: dict[str, str], store: Store) -> None:
     """The table, the count of each outcome, and the command of every cell without a result."""
-    for path in []:  # _render(swept, store.results):
+    for path in _render(swept, store.results):
         print(path)
     outcomes, missing = Counter(), {}
     for cell in chosen:
@@ -110,6 +110,11 @@ def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons:
 
 
 def _render(swept: Sweep, results: Path) -> list[Path]:
-    grid = tables.build(swept, results, view="ours")
-    tables.show(grid)
-    return tables.write(grid, results)
+    """Print our results, and write every view that has something to say."""
+    paths = []
+    for view in tables.views(swept):
+        grid = tables.build(swept, results, view)
+        if view == "ours":
+            tables.show(grid)
+        paths += tables.write(grid, results)
+    return paths

@@ -1,0 +1,87 @@
+"""Tables: views over sweeps, records and the paper's printed figures. They compute, they never run anything.
+
+`build` and `published` give a `Grid`; `show` prints one, `write` keeps it in every format. Grids hold text, numbers,
+marks and the paths of records; formats know nothing else. Nothing here imports torch, transformers or datasets.
+"""
+
+from pathlib import Path
+
+from dcft import atomic
+from dcft.errors import UserError
+from dcft.sweep import Sweep
+from dcft.tables import baseline as baselines
+from dcft.tables import ours, seeds
+from dcft.tables.grid import Grid
+from dcft.tables.html import html
+from dcft.tables.latex import escape, latex
+from dcft.tables.long import long_csv
+from dcft.tables.markdown import markdown
+from dcft.tables.outcomes import Outcomes
+from dcft.tables.printed import CAPTIONS, published
+from dcft.tables.setup import SETUP, SETUP_VIEWS, setup
+from dcft.tables.terminal import show
+
+__all__ = [
+    "FORMATS",
+    "PUBLISHED",
+    "SETUP",
+    "SETUP_VIEWS",
+    "VIEWS",
+    "Grid",
+    "build",
+    "escape",
+    "html",
+    "latex",
+    "long_csv",
+    "markdown",
+    "published",
+    "setup",
+    "show",
+    "views",
+    "write",
+]
+
+VIEWS = ["ours", "published", "compare", "statistics"]
+PUBLISHED = list(CAPTIONS)  # the paper's tables
+FORMATS = {"md": markdown, "tex": latex, "csv": long_csv, "html": html}
+
+
+def build(
+    sweep: Sweep, results: Path, view: str = "compare", protocol: str = "best", baseline: str | None = None
+) -> Grid:
+    """A view of a sweep.
+
+    Args:
+        sweep: what was planned.
+        results: the folder with the records.
+        view: "ours", "published", "compare" (ours where the paper has nothing) or "statistics".
+        protocol: which evaluation counts: "best", "last" or "half".
+        baseline: a row's title or a method; None: the sweep's own in "statistics", none elsewhere.
+
+    Raises:
+        UserError: if there is no such view, protocol or row, or nothing published.
+    """
+    if view not in VIEWS:
+        raise UserError(f"view={view}: there is no such view; give one of {', '.join(VIEWS)}")
+    outcomes = Outcomes(sweep, Path(results), protocol)
+    chosen = baselines.find(outcomes, baseline)
+    if view == "published":
+        return published(sweep.table)
+    if view == "statistics":
+        return seeds.view(outcomes, chosen)
+    return (ours.compare if view == "compare" else ours.ours)(outcomes, chosen if baseline else {})
+
+
+def views(sweep: Sweep) -> list[str]:
+    """The views of a sweep that say something: a comparison needs published rows, statistics need seeds."""
+    compared = ["compare"] if any(row.paper for row in sweep.rows) else []
+    return ["ours", *compared, *(["statistics"] if len(sweep.seeds) > 1 else [])]
+
+
+def write(grid: Grid, results: Path) -> list[Path]:
+    """Write `results/tables/NAME.VIEW.{md,tex,csv,html}` (`VIEW-PROTOCOL` for other protocols than best)."""
+    paths = []
+    for suffix, render in FORMATS.items():
+        paths.append(Path(results) / "tables" / f"{grid.label}.{suffix}")
+        atomic.write(paths[-1], render(grid))
+    return paths

@@ -1,0 +1,84 @@
+"""Render tables from what there is: sweeps, records and the paper's figures; runs nothing.
+
+python scripts/tables.py                                          # every table that there is something for
+python scripts/tables.py table4 --view compare --protocol half    # one, on the terminal as well
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from dcft import sweep, tables
+from dcft.errors import UserError
+from dcft.protocols import PROTOCOLS
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", nargs="?", help="table1 ... table10, or a sweep of results/sweeps; nothing: all")
+    parser.add_argument("--view", help=f"{', '.join(tables.VIEWS)}; nothing: all that the table has")
+    parser.add_argument("--protocol", default="best", help=f"which evaluation counts: {', '.join(PROTOCOLS)}")
+    parser.add_argument("--baseline", help="compare with this row: its title, or a method such as lora")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of sweeps, records and tables")
+    parser.add_argument("--data-root", type=Path, help="count the rows of the official files there (Tables 7 and 8)")
+    return parser.parse_args()
+
+
+def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], tables.Grid]]:
+    """The views that a table has; a sweep without records has some only if it was asked for by name."""
+    if name in tables.SETUP:
+        return {view: partial(tables.setup, name, view, arguments.data_root) for view in tables.SETUP_VIEWS}
+    found = {"published": partial(tables.published, name)} if name in tables.PUBLISHED else {}
+    path = sweep.path_of(name, arguments.results)
+    if path.is_file():
+        planned = sweep.read(path)
+        if arguments.name or planned.records(arguments.results):
+            settings = (arguments.protocol, arguments.baseline)
+            for view in [arguments.view] if arguments.name and arguments.view else tables.views(planned):
+                found[view] = partial(tables.build, planned, arguments.results, view, *settings)
+    return found
+
+
+def check(arguments: argparse.Namespace, sweeps: list[str]) -> None:
+    """Refuse what names nothing.
+
+    Raises:
+        UserError: with one line that says what there is.
+    """
+    known = {
+        "view": (arguments.view, tables.VIEWS),
+        "protocol": (arguments.protocol, PROTOCOLS),
+        "table": (arguments.name, [*tables.PUBLISHED, *sweeps]),
+    }
+    for what, (value, names) in known.items():
+        if value is not None and value not in names:
+            raise UserError(f"{value}: there is no such {what}; give one of {', '.join(names)}")
+    if arguments.baseline and not arguments.name:
+        raise UserError(f"--baseline {arguments.baseline}: name the table, too; not every table has this row")
+
+
+def main() -> None:
+    arguments = parse()
+    sweeps = [path.stem for path in sorted((arguments.results / "sweeps").glob("*.json"))]
+    sweeps = [name for name in sweeps if name not in tables.PUBLISHED]
+    check(arguments, sweeps)
+    for name in [arguments.name] if arguments.name else [*tables.PUBLISHED, *sweeps]:
+        found = views(name, arguments)
+        if arguments.name and arguments.view and arguments.view not in found:
+            plan = f"; its cells are not planned: python run.py table={name} dry=true" if len(found) == 1 else ""
+            raise UserError(f"{name} has no view {arguments.view}, only {', '.join(found)}{plan}")
+        grids = [build() for view, build in found.items() if arguments.view in (None, view)]
+        for grid in grids:
+            if arguments.name:
+                tables.show(grid)
+            for path in tables.write(grid, arguments.results):
+                print(path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
