@@ -65,13 +65,14 @@ def test_a_file_that_is_no_record_is_named(tmp_path, text):
 def test_the_life_of_a_cell(cell):
     config = cell("task=toy_cls", "model=tiny-bert")
     assert records.status(config.record_path, config.work_dir) == "new"
-    with pytest.raises(KeyboardInterrupt), records.claim(config) as state:
-        assert state["attempts"] == 1
-        assert records.status(config.record_path, config.work_dir) == "running"
-        with pytest.raises(UserError, match=f"is being run by process {os.getpid()}"), records.claim(config):
-            pass
-        (config.work_dir / "checkpoints").mkdir()
-        raise KeyboardInterrupt
+    claim = records.claim(config)
+    state = claim.__enter__()
+    assert state["attempts"] == 1
+    assert records.status(config.record_path, config.work_dir) == "running"
+    with pytest.raises(UserError, match=f"is being run by process {os.getpid()}"), records.claim(config):
+        pass
+    (config.work_dir / "checkpoints").mkdir()
+    claim.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert records.status(config.record_path, config.work_dir) == "interrupted"
     with records.claim(config) as again:
         assert (again["attempts"], again["started"]) == (2, state["started"])

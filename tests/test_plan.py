@@ -1,0 +1,168 @@
+"""Plans of the paper's tables: which cells they have, which they share, and that nothing goes unnoticed."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from dcft import plan, published, sweep
+from dcft.errors import UserError
+from tests.conftest import ROOT, configure
+
+PAPER = ["table1", "table2", "table3", "table4", "table5", "table6"]
+CELLS = {"table1": 128, "table2": 12, "table3": 10, "table4": 36, "table5": 16, "table6": 20}
+
+
+def planned(table):
+    return sweep.read(ROOT / "results" / "sweeps" / f"{table}.json")
+
+
+def request(*arguments):
+    return plan.request(list(arguments))
+
+
+@pytest.mark.parametrize("table", PAPER)
+def test_the_committed_plans_are_those_of_conf(table):
+    assert planned(table).digest == plan._digest(request(f"table={table}")), "conf/ has changed: run make plans"
+    assert len(planned(table).cells) == CELLS[table]
+
+
+@pytest.mark.parametrize("table", PAPER)
+def test_a_cell_of_a_plan_is_the_cell_that_its_command_runs(table):
+    for cell in planned(table).cells[:: len(planned(table).cells) // 3]:
+        config = configure(*cell.overrides)
+        assert (config.cell, config.task.name, config.seed) == (cell.name, cell.task, cell.seed)
+        assert str(config.record_path) == f"results/{cell.record}"
+
+
+def test_tables_share_their_cells():
+    """Table 4's d=8 and d=2, Table 5's stride 8 and Table 6's "all" are Table 1's rows."""
+    names = {table: {cell.name for cell in planned(table).cells} for table in PAPER}
+    assert len(names["table1"] & names["table4"]) == 3 * 6  # full fine-tuning, d=2 and d=8 on six tasks
+    assert len(names["table1"] & names["table5"]) == 4
+    assert len(names["table1"] & names["table6"]) == 4
+    assert len(set.union(*names.values())) == sum(map(len, names.values())) - 18 - 4 - 4
+
+
+@pytest.mark.parametrize(
+    ("table", "knob", "values"),
+    [
+        ("table4", "kernel", [2, 4, 6, 8, 12]),
+        ("table5", "stride", [1, 2, 4, 8]),
+        ("table6", "targets", ["qk", "qv", "qkv", "qkvo", "all"]),
+    ],
+)
+def test_the_sizes_of_the_paper(table, knob, values):
+    assert [row.knobs[knob] for row in planned(table).rows if row.method == "dcft"] == values
+
+
+@pytest.mark.parametrize("table", PAPER)
+def test_every_row_reproduces_a_printed_row_and_every_printed_row_is_there(table):
+    swept = planned(table)
+    cells = published.cells(published.read())
+    printed = cells[cells["table"] == table]
+    ours = {(row.paper["model"], row.paper["label"]): row for row in swept.rows}
+    assert len(ours) == len(swept.rows)
+    assert set(ours) == set(zip(printed["model"], printed["label"], strict=True))
+    for (model, label), row in ours.items():
+        reading = printed[(printed["model"] == model) & (printed["label"] == label)].iloc[0]
+        assert (row.model, row.method) == (reading["model"], reading["method"])
+        for knob in ("kernel", "stride", "targets", "rank", "bottleneck"):
+            if not pd.isna(reading[knob]):
+                assert row.knobs[knob] == reading[knob], (label, knob)
+    assert {column.task for column in swept.columns} == set(printed["task"]) - {"average"}
+
+
+def test_seeds_are_the_official_one_and_those_that_follow(tmp_path):
+    results = f"results.dir={tmp_path}"
+    assert planned("table6").seeds == [6]
+    many = plan.plan(request("table=table6", "seeds=3", results))
+    assert many.seeds == [6, 7, 8]
+    assert len(many.cells) == 60
+    assert {cell.name for cell in planned("table6").cells} < {cell.name for cell in many.cells}, "seed 6 is not reused"
+    assert plan.plan(request("table=table6", "seeds=[0,21]", results)).seeds == [0, 21]
+    assert plan.plan(request("table=table6", "seed=3", results)).seeds == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["table=table9"], "table=table9: there is no such table; give one of demo, table1"),
+        (["table=table4", "seeds=five"], "seeds=five: give how many, such as seeds=5, or a list such as"),
+        (["table=table4", "seeds=0"], "seeds=0: give at least one seed"),
+        (["table=table4", "seeds=[6,6]"], r"seeds=\[6,6\]: give at least one seed, and each once"),
+        (["table=table4", "seeds=5", "seed=3"], "seeds=5 and seed=3 contradict each other"),
+        (["table=table4", "only=squad_v1"], "only=squad_v1 is not in this table; give some of sst2, cola"),
+        (["table=table4", "methods=lora"], "methods=lora is not in this table; give some of dcft, full"),
+    ],
+)
+def test_a_table_s_settings_are_checked(arguments, line):
+    with pytest.raises(UserError, match=f"^{line}"):
+        request(*arguments)
+
+
+def test_a_table_on_another_backbone_shows_equal_rows_once(tmp_path):
+    swept = plan.plan(request("table=table1", "model=tiny-bert", f"results.dir={tmp_path}", "data.max_train=9"))
+    assert swept.name == "table1-tiny-bert-max_train9"
+    assert len(swept.rows) == 10  # of RoBERTa's rows only LoRA r=8 on Q,V is not one of the base model's
+    assert {row.model for row in swept.rows} == {"tiny-bert"}
+    assert all(row.substitute for row in swept.rows)
+    assert {cell.train_samples for cell in swept.cells if cell.task == "rte"} >= {450}  # 50 epochs of 9 rows
+
+
+def test_a_plan_is_kept_until_something_changes(tmp_path, monkeypatch):
+    (tmp_path / "data" / "glue").mkdir(parents=True)
+    asked = ["table=table6", "model=tiny-bert", f"results.dir={tmp_path}/results", f"data.root={tmp_path}/data"]
+    first = plan.load(request(*asked))
+    assert all(cell.problem and not cell.name for cell in first.cells)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "plan", lambda asked: pytest.fail("it was planned again"))
+        assert plan.load(request(*asked)) == first
+    rte = tmp_path / "data" / "glue" / "RTE"
+    rte.mkdir()
+    for split in ("train", "dev"):
+        (rte / f"{split}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n1\ta\tb\tentailment\n")
+    second = plan.load(request(*asked))
+    assert {cell.task for cell in second.cells if cell.name} == {"rte"}
+    (rte / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n1\ta\tc\tentailment\n")
+    third = plan.load(request(*asked))
+    assert {c.name for c in third.cells}.isdisjoint({c.name for c in second.cells if c.name}), "other data, same cell"
+
+
+def test_a_plan_of_another_version_is_made_anew(tmp_path):
+    asked = request("table=demo", "model=tiny-bert", f"results.dir={tmp_path}")
+    path = sweep.path_of(asked.name, tmp_path)
+    path.parent.mkdir()
+    path.write_text('{"name": "demo"}')
+    assert len(plan.load(asked).cells) == 6
+    assert sweep.read(path).rows[0].title == "LoRA (r=1)"
+
+
+def test_the_tracker_is_told_the_table(tmp_path):
+    swept = plan.plan(request("table=demo", "model=tiny-bert", "tracker=wandb", f"results.dir={tmp_path}"))
+    assert swept.name == "demo-tiny-bert"
+    assert configure(*swept.cells[0].overrides).tracker.group == "demo-tiny-bert"
+    untracked = plan.plan(request("table=demo", "model=tiny-bert", f"results.dir={tmp_path}"))
+    assert [cell.name for cell in untracked.cells] == [cell.name for cell in swept.cells]
+
+
+@pytest.mark.parametrize("table", PAPER)
+def test_a_plan_is_shown_without_torch(table, tmp_path):
+    results = tmp_path / "results"
+    (results / "sweeps").mkdir(parents=True)
+    (results / "sweeps" / f"{table}.json").write_bytes((ROOT / "results" / "sweeps" / f"{table}.json").read_bytes())
+    run = [sys.executable, "-X", "importtime", str(ROOT / "run.py"), f"table={table}", "dry=true"]
+    shown = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, env=os.environ, check=True)
+    assert f"{CELLS[table]} cells, 0 done, {CELLS[table]} to run" in shown.stdout
+    imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert "dcft.sweeping" in imported
+    assert not {"torch", "transformers", "datasets", "peft"} & imported
+
+
+def test_every_table_is_a_manifest_that_says_what_it_shows():
+    for path in (ROOT / "conf" / "table").glob("*.yaml"):
+        table = yaml.safe_load(path.read_text())["table"]
+        assert {"caption", "columns", "rows"} <= set(table), path
