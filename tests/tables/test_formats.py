@@ -133,6 +133,8 @@ def test_csv_has_a_line_for_every_figure_and_for_every_blank():
     blank = [line for line in mine if (line["row"], line["task"]) == ("LoRA (r=1)", "rte")]
     assert [(line["value"], line["text"]) for line in blank] == [("", "")]
     assert {line["caption"] for line in lines} == {grid.caption}
+    three = {x["source"]: float(x["value"]) for x in lines if (x["row"], x["task"]) == ("Fine-Tune", "rte")}
+    assert three["difference"] == pytest.approx(three["ours"] - three["published"])
 
 
 def test_the_terminal_cuts_no_number():
