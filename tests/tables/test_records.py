@@ -237,6 +237,12 @@ def test_what_pruning_left_is_said(results):
     assert "Pruning left 90,000 to 120,000 of those of LoRA (r=1), DeBERTaV3-base." in notes
 
 
+def test_a_negative_score_has_a_true_minus(results):
+    history = [{"score": -3.0, "metrics": {"matthews": -3.0}, "metrics_halves": []}]
+    change(results, f"{BASE}/cola/*table4*", history=history)
+    assert texts(build("table4", "ours", results))[BASE, "DCFT (d=2)"]["cola"] == "−3.00±0.00"
+
+
 def test_equal_figures_share_a_mark(results):
     history = [{"score": 90.0, "metrics": {"accuracy": 90.0}, "metrics_halves": []}]
     change(results, f"{BASE}/rte/*k*table4*", history=history)
