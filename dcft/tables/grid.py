@@ -37,7 +37,7 @@ class Value:
 def decimal(number: float, sign: str = "") -> str:
     """A number with two decimals and a true minus; with sign="+" a difference, whose zero has no sign."""
     text = f"{number:{sign}.2f}".replace("-", "−")
-    return "0.00" if text[1:] == "0.00" else text
+    return "0.00" if text.lstrip("+−") == "0.00" else text
 
 
 def plain(text: str, number: float | None = None) -> Value:
