@@ -35,7 +35,10 @@ def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], ta
     if path.is_file():
         planned = sweep.read(path)
         if arguments.name or planned.records(arguments.results):
-            settings = (arguments.protocol, arguments.baseline)
+            baseline = arguments.baseline
+            if baseline and not arguments.name and not tables.has_row(planned, baseline):
+                baseline = None  # of all tables, those that have the row are compared with it
+            settings = (arguments.protocol, baseline)
             for view in [arguments.view] if arguments.name and arguments.view else tables.views(planned):
                 found[view] = partial(tables.build, planned, arguments.results, view, *settings)
     return found
@@ -50,21 +53,22 @@ def check(arguments: argparse.Namespace, sweeps: list[str]) -> None:
     known = {
         "view": (arguments.view, tables.VIEWS),
         "protocol": (arguments.protocol, PROTOCOLS),
-        "table": (arguments.name, [*tables.PUBLISHED, *sweeps]),
+        "table": (arguments.name, list(dict.fromkeys([*tables.PUBLISHED, *sweeps]))),
     }
     for what, (value, names) in known.items():
         if value is not None and value not in names:
             raise UserError(f"{value}: there is no such {what}; give one of {', '.join(names)}")
     if arguments.baseline and not arguments.name:
-        raise UserError(f"--baseline {arguments.baseline}: name the table, too; not every table has this row")
+        planned = (sweep.read(sweep.path_of(name, arguments.results)) for name in sweeps)
+        if not any(tables.has_row(one, arguments.baseline) for one in planned):
+            raise UserError(f"baseline={arguments.baseline} is no row of any sweep in {arguments.results / 'sweeps'}")
 
 
 def main() -> None:
     arguments = parse()
     sweeps = [path.stem for path in sorted((arguments.results / "sweeps").glob("*.json"))]
-    sweeps = [name for name in sweeps if name not in tables.PUBLISHED]
     check(arguments, sweeps)
-    for name in [arguments.name] if arguments.name else [*tables.PUBLISHED, *sweeps]:
+    for name in [arguments.name] if arguments.name else dict.fromkeys([*tables.PUBLISHED, *sweeps]):
         found = views(name, arguments)
         if arguments.name and arguments.view and arguments.view not in found:
             plan = f"; its cells are not planned: python run.py table={name} dry=true" if len(found) == 1 else ""

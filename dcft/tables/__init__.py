@@ -11,6 +11,7 @@ from dcft.errors import UserError
 from dcft.sweep import Sweep
 from dcft.tables import baseline as baselines
 from dcft.tables import ours, seeds
+from dcft.tables.baseline import has_row
 from dcft.tables.grid import Grid
 from dcft.tables.html import html
 from dcft.tables.latex import escape, latex
@@ -30,6 +31,7 @@ __all__ = [
     "Grid",
     "build",
     "escape",
+    "has_row",
     "html",
     "latex",
     "long_csv",
@@ -79,9 +81,16 @@ def views(sweep: Sweep) -> list[str]:
 
 
 def write(grid: Grid, results: Path) -> list[Path]:
-    """Write `results/tables/NAME.VIEW.{md,tex,csv,html}` (`VIEW-PROTOCOL` for other protocols than best)."""
-    paths = []
-    for suffix, render in FORMATS.items():
-        paths.append(Path(results) / "tables" / f"{grid.label}.{suffix}")
-        atomic.write(paths[-1], render(grid))
-    return paths
+    """Write `results/tables/NAME.VIEW.{md,tex,csv,html}` (`VIEW-PROTOCOL` for other protocols than best).
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    folder = Path(results) / "tables"
+    texts = {folder / f"{grid.label}.{suffix}": render(grid) for suffix, render in FORMATS.items()}
+    for path, text in texts.items():
+        try:
+            atomic.write(path, text)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written ({error.strerror}); give another results folder") from error
+    return list(texts)

@@ -32,6 +32,11 @@ def find(outcomes: Outcomes, wanted: str | None) -> dict[str, int]:
     return found
 
 
+def has_row(sweep: Sweep, name: str) -> bool:
+    """Whether a row of a sweep has this title or this method."""
+    return bool(_matches(list(enumerate(sweep.rows)), name))
+
+
 def _matches(rows: list[tuple[int, Row]], name: str) -> list[int]:
     """Rows with this title, else rows of this method."""
     titled = [index for index, row in rows if row.title.lower() == name.lower()]

@@ -34,6 +34,12 @@ class Value:
         return self.separator.join(part.text for part in self.parts)
 
 
+def decimal(number: float, sign: str = "") -> str:
+    """A number with two decimals and a true minus; with sign="+" a difference, whose zero has no sign."""
+    text = f"{number:{sign}.2f}".replace("-", "−")
+    return "0.00" if text.lstrip("+−") == "0.00" else text
+
+
 def plain(text: str, number: float | None = None) -> Value:
     """A cell with one figure or word; blank for an empty text."""
     return Value([Part(text, number)] if text else [])

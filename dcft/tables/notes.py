@@ -102,6 +102,11 @@ def _missing(outcomes: Outcomes) -> list[str]:
 def figures(outcomes: Outcomes) -> list[str]:
     """What sizes, times and marks are."""
     lines = ["#Params: parameters that the method trains, the task's head not counted."]
+    for index, row in enumerate(outcomes.sweep.rows):
+        sizes = [record["params"] for place, record in outcomes.records.items() if place[0] == index]
+        kept = sorted(size["kept"] for size in sizes if size and "kept" in size)
+        if kept:
+            lines.append(f"Pruning left {kept[0]:,} to {kept[-1]:,} of those of {row.title}, {row.model_title}.")
     if outcomes.sweep.times:
         unit = {"h": "hours (h)", "min": "minutes (min)", "s": "seconds (s)"}[outcomes.unit]
         lines.append(f"Time: training without evaluations, in {unit}, on whatever machine ran the cell.")

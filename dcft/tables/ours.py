@@ -2,7 +2,7 @@
 
 from dcft.sweep import Row as SweepRow
 from dcft.tables import notes, printed
-from dcft.tables.grid import Column, Grid, Group, Line, Part, Row, Value, mark, plain
+from dcft.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, mark, plain
 from dcft.tables.outcomes import UNITS, Outcomes
 
 QUANTITIES = {"score": "Acc", "time": "Time"}  # the paper's words in Tables 4 and 5
@@ -117,7 +117,7 @@ def difference(ours: Value, published: Value, unit: float | None = None) -> Valu
         left, right, names = [sum(left) / len(left)], [sum(right) / len(right)], ["mean"]
     parts = []
     for a, b, name in zip(left, right, names, strict=True):
-        parts.append(Part(signed(a - b) + (PRINTED_UNIT if unit else ""), a - b, name=name))
+        parts.append(Part(decimal(a - b, "+") + (PRINTED_UNIT if unit else ""), a - b, name=name))
     return Value(parts, published.separator, ours.n, ours.records)
 
 
@@ -128,10 +128,4 @@ def _distance(outcomes: Outcomes, index: int, baseline: int, task: str) -> Value
         return Value()
     mean = sum(a - b for a, b in zip(*pair, strict=True)) / len(pair[0])
     behind = outcomes.behind(index, task) + outcomes.behind(baseline, task)
-    return Value([Part(signed(mean), mean, name="score")], n=len(pair[0]), records=behind)
-
-
-def signed(number: float) -> str:
-    """A difference with its sign, two decimals."""
-    text = f"{number:+.2f}".replace("-", "−")
-    return "0.00" if text[1:] == "0.00" else text
+    return Value([Part(decimal(mean, "+"), mean, name="score")], n=len(pair[0]), records=behind)

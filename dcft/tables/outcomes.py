@@ -6,7 +6,7 @@ from dcft import protocols
 from dcft.errors import UserError
 from dcft.statistics import Summary, summary
 from dcft.sweep import Column, Row, Sweep
-from dcft.tables.grid import Part, Value
+from dcft.tables.grid import Part, Value, decimal
 
 UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}  # of times, in seconds
 SMALLEST = 0.1  # the smallest time shown in a unit: two digits of it are left
@@ -92,7 +92,7 @@ class Outcomes:
         parts = []
         for name, one in found:
             spread = "" if one.std is None else f"±{one.std:.2f}"
-            parts.append(Part(f"{one.mean:.2f}{spread}{unit}", one.mean, one.std, name))
+            parts.append(Part(f"{decimal(one.mean)}{spread}{unit}", one.mean, one.std, name))
         return Value(parts, separator, found[0][1].n, self.behind(row, task))
 
     def behind(self, row: int, task: str) -> list[str]:

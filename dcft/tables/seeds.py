@@ -2,8 +2,7 @@
 
 from dcft import statistics
 from dcft.tables import notes
-from dcft.tables.grid import Column, Grid, Group, Line, Part, Row, Value, plain
-from dcft.tables.ours import signed
+from dcft.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, plain
 from dcft.tables.outcomes import Outcomes
 
 
@@ -54,7 +53,7 @@ def _alone(outcomes: Outcomes, row: int, task: str) -> list[Value]:
     n = sum(score is not None for score in series)
     values = [plain(str(n), n)]
     if one := statistics.summary(series):
-        mean = Part(f"{one.mean:.2f}", one.mean, one.std, "score")
+        mean = Part(decimal(one.mean), one.mean, one.std, "score")
         spread = [] if one.std is None else [Part(f"{one.std:.2f}", one.std)]
         values += [Value([mean]), Value(spread), _interval(statistics.interval(series))]
     else:
@@ -74,14 +73,14 @@ def _against(outcomes: Outcomes, row: int, baseline: int | None, task: str) -> l
         return blank
     pair = statistics.paired(ours, theirs)
     p = [] if pair.p is None else [Part(f"{pair.p:.3f}" if pair.p >= 0.001 else f"{pair.p:.0e}", pair.p)]
-    values = [Value([Part(signed(pair.mean), pair.mean, name="score")]), _interval(pair.interval, signed), Value(p)]
+    values = [Value([Part(decimal(pair.mean, "+"), pair.mean, name="score")]), _interval(pair.interval, "+"), Value(p)]
     for value in values:
         value.n, value.records = len(ours), outcomes.behind(row, task) + outcomes.behind(baseline, task)
     return values
 
 
-def _interval(bounds: tuple[float, float] | None, form=lambda number: f"{number:.2f}") -> Value:
+def _interval(bounds: tuple[float, float] | None, sign: str = "") -> Value:
     if bounds is None:
         return Value()
     low, high = bounds
-    return Value([Part(form(low), low, name="low"), Part(form(high), high, name="high")], " to ")
+    return Value([Part(decimal(low, sign), low, name="low"), Part(decimal(high, sign), high, name="high")], " to ")

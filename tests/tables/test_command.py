@@ -48,6 +48,13 @@ def test_one_view_of_one_table_is_printed_too(script, results):
     assert done.stdout.splitlines()[-1] == str(results / "tables" / "table4.compare-half.html")
 
 
+def test_a_baseline_for_all_tables_is_used_where_it_is_a_row(script, results):
+    done = script("--view", "ours", "--baseline", "lora")
+    assert done.returncode == 0, done.stderr
+    compared = {path.name for path in (results / "tables").glob("*.ours.md") if "− LoRA" in path.read_text()}
+    assert compared == {"table1.ours.md", "table3.ours.md", "demo.ours.md"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,7 +62,7 @@ def test_one_view_of_one_table_is_printed_too(script, results):
         (["table4", "--view", "side"], "side: there is no such view; give one of ours, "),
         (["table4", "--protocol", "first"], "first: there is no such protocol; give one of best, last, half"),
         (["table4", "--baseline", "sora"], "baseline=sora is no row of table4; give one of "),
-        (["--baseline", "lora"], "--baseline lora: name the table, too"),
+        (["--baseline", "sora"], "baseline=sora is no row of any sweep in "),
         (["table2", "--view", "ours"], "table2 has no view ours, only published; its cells are not planned"),
         (["table7", "--data-root", "/nowhere"], "data root /nowhere does not exist"),
     ],
@@ -67,6 +74,14 @@ def test_bad_input_is_one_line_and_writes_nothing(script, results, arguments, me
     [line] = failed.stderr.strip().splitlines()
     assert line.startswith(f"error: {message}")
     assert not (results / "tables").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(script, results):
+    (results / "tables").write_text("a file")
+    failed = script("table2")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"error: {results / 'tables'} cannot be written")
+    assert len(failed.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

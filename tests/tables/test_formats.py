@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from dcft import tables
-from dcft.tables.grid import Column, Grid, Group, Line, Part, Row, Value, plain
+from dcft.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, plain
 from dcft.tables.latex import typeset
 from tests.conftest import ROOT
 from tests.tables.conftest import build
@@ -133,6 +133,8 @@ def test_csv_has_a_line_for_every_figure_and_for_every_blank():
     blank = [line for line in mine if (line["row"], line["task"]) == ("LoRA (r=1)", "rte")]
     assert [(line["value"], line["text"]) for line in blank] == [("", "")]
     assert {line["caption"] for line in lines} == {grid.caption}
+    three = {x["source"]: float(x["value"]) for x in lines if (x["row"], x["task"]) == ("Fine-Tune", "rte")}
+    assert three["difference"] == pytest.approx(three["ours"] - three["published"])
 
 
 def test_the_terminal_cuts_no_number():
@@ -145,3 +147,11 @@ def test_the_terminal_cuts_no_number():
             assert all(value.text in text for value in line.values)
     assert "…" not in text
     assert console.width == 60
+
+
+@pytest.mark.parametrize(
+    ("number", "sign", "text"),
+    [(90.0, "", "90.00"), (10.0, "+", "+10.00"), (-3.456, "", "−3.46"), (-0.001, "+", "0.00"), (0.004, "", "0.00")],
+)
+def test_numbers_have_two_decimals(number, sign, text):
+    assert decimal(number, sign) == text

@@ -230,6 +230,19 @@ def test_sizes_are_what_the_method_trains(results):
     assert texts(build("table4", "ours", results))[BASE, "DCFT (d=2)"]["params"] == "", "one size, or none"
 
 
+def test_what_pruning_left_is_said(results):
+    change(results, f"{BASE}/mrpc/*lora*table1*", params={"adapter": 165_888, "kept": 120_000})
+    change(results, f"{BASE}/mnli/*lora*table1*", params={"adapter": 165_888, "kept": 90_000})
+    notes = build("table1", "ours", results).notes
+    assert "Pruning left 90,000 to 120,000 of those of LoRA (r=1), DeBERTaV3-base." in notes
+
+
+def test_a_negative_score_has_a_true_minus(results):
+    history = [{"score": -3.0, "metrics": {"matthews": -3.0}, "metrics_halves": []}]
+    change(results, f"{BASE}/cola/*table4*", history=history)
+    assert texts(build("table4", "ours", results))[BASE, "DCFT (d=2)"]["cola"] == "−3.00±0.00"
+
+
 def test_equal_figures_share_a_mark(results):
     history = [{"score": 90.0, "metrics": {"accuracy": 90.0}, "metrics_halves": []}]
     change(results, f"{BASE}/rte/*k*table4*", history=history)
