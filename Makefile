@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint audit tables
+.PHONY: help setup demo test test-all lint audit tables figures report
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ audit: setup  ## check the paper's printed figures; writes results/audit: second
 tables: setup  ## render tables from records and the paper's figures: NAME= VIEW= PROTOCOL= BASELINE= DATA= RESULTS=
 	$(RUN) scripts/tables.py $(NAME) $(if $(VIEW),--view $(VIEW)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 		$(if $(BASELINE),--baseline "$(BASELINE)") $(if $(DATA),--data-root $(DATA)) $(if $(RESULTS),--results $(RESULTS))
+
+figures: setup  ## draw figures from records and the paper's numbers, PDF and PNG: NAME= RESULTS=
+	$(RUN) scripts/figures.py $(NAME) $(if $(RESULTS),--results $(RESULTS))
+
+report: setup  ## write results/report.html, one page with everything there is: RESULTS=
+	$(RUN) scripts/report.py $(if $(RESULTS),--results $(RESULTS))
 
 lint: setup  ## check style and format
 	$(VENV)/bin/ruff check .
