@@ -11,7 +11,7 @@ SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),data.root=$(DATA)) $(if $(S
 	$(if $(DRY),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans tables test test-all lint audit dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans tables figures report test test-all lint audit dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -56,6 +56,12 @@ dashboard: setup  ## the W&B workspace and report, or their JSON without a login
 tables: setup  ## render tables from records and the paper's figures: NAME= VIEW= PROTOCOL= BASELINE= DATA= RESULTS=
 	$(RUN) scripts/tables.py $(NAME) $(if $(VIEW),--view $(VIEW)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 		$(if $(BASELINE),--baseline "$(BASELINE)") $(if $(DATA),--data-root $(DATA)) $(if $(RESULTS),--results $(RESULTS))
+
+figures: setup  ## draw figures from records and the paper's numbers, PDF and PNG: NAME= RESULTS=
+	$(RUN) scripts/figures.py $(NAME) $(if $(RESULTS),--results $(RESULTS))
+
+report: setup  ## write results/report.html, one page with everything there is: RESULTS=
+	$(RUN) scripts/report.py $(if $(RESULTS),--results $(RESULTS))
 
 lint: setup  ## check style and format
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,37 @@
+"""Draw the figures of all sweeps with records, and those of the paper's numbers alone; runs nothing.
+
+python scripts/figures.py [SWEEP ...] [--results results]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dcft import figures, sweep
+from dcft.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="names in results/sweeps; default: all of them")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder with sweeps and runs")
+    arguments = parser.parse_args()
+    cells = figures.paper_cells()
+    sweeps = sweep.read_all(arguments.results)
+    for name in arguments.sweeps:
+        if name not in (names := [one.name for one in sweeps]):
+            known = f"give one of {', '.join(names)}" if names else "it has none yet"
+            raise UserError(f"{name}: {arguments.results / 'sweeps'} has no such sweep; {known}")
+    pictures = [] if arguments.sweeps else figures.of_paper(cells)
+    for one in sweeps:
+        if not arguments.sweeps or one.name in arguments.sweeps:
+            pictures += figures.of_sweep(one, arguments.results, cells)
+    for path in figures.write(pictures, arguments.results):
+        print(path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,24 @@
+"""Write results/report.html, one page with all tables, figures, findings and records; runs nothing.
+
+python scripts/report.py [--results results]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dcft import report
+from dcft.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder with sweeps and runs")
+    print(report.write(parser.parse_args().results))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
