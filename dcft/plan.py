@@ -56,6 +56,8 @@ class Request:
         parts = [self.table["name"]]
         parts += [f"seeds{len(self.seeds)}"] if self.seeds else []
         for key, value in self.given.items():
+            if value == str(self.table["base"].get(key)):
+                continue  # nothing new
             if key == "data.root":
                 parts.append("local")
             elif key not in PLACES and not key.startswith("tracker"):

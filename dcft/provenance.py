@@ -28,9 +28,9 @@ def git() -> dict[str, Any] | None:
     root = Path(__file__).parent.parent
 
     def ask(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30
-        ).stdout.strip()
+        # Without optional locks: a run must never be in the way of its user's git.
+        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
     try:
         return {
