@@ -64,6 +64,7 @@ def test_filters_choose_what_runs(command, tmp_path):
     assert stored(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_cell_that_kills_its_worker_is_tried_alone_and_named(command, tmp_path):
     ended = command(*PAIR, **FAULTS)
     assert ended.returncode == 1
@@ -98,6 +99,7 @@ def kill_in_the_middle(tmp_path, arguments, signalled):
     return stored(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signalled", [os.killpg, os.kill], ids=["with its workers", "alone"])
 def test_a_killed_sweep_goes_on_with_what_is_missing(command, tmp_path, signalled):
     left = kill_in_the_middle(tmp_path, PAIR, signalled)
