@@ -25,6 +25,7 @@ def cell(cfg: DictConfig) -> str:
         raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
     if distributed.is_first():
         print(path, flush=True)
+    distributed.leave()
     return path
 
 

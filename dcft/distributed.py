@@ -6,8 +6,7 @@ Imports torch only where there are several processes. Objects travel over gloo, 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 from dcft.errors import UserError
@@ -32,17 +31,21 @@ def is_first() -> bool:
     return process() == 0
 
 
-@contextmanager
-def joined() -> Iterator[None]:
-    """Connect with the other processes; part from them only after success, as one that failed would wait for ever."""
-    if processes() == 1:
-        yield
-        return
-    import torch.distributed as dist
+def join() -> None:
+    """Connect with the other processes, if there are any and it has not been done."""
+    if processes() > 1:
+        import torch.distributed as dist
 
-    dist.init_process_group()
-    yield
-    dist.destroy_process_group()
+        if not dist.is_initialized():
+            dist.init_process_group()
+
+
+def leave() -> None:
+    """Part from the other processes, after success only: one that failed would wait for the others."""
+    if processes() > 1:
+        import torch.distributed as dist
+
+        dist.destroy_process_group()
 
 
 def from_first(function: Callable[[], T]) -> T:

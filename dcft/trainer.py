@@ -99,9 +99,10 @@ class CellTrainer(Trainer):
         scorer: turns the outputs on the dev set into metrics.
         hooks: the method's callbacks, penalty and optimiser.
         lengths: tokens of each training row, to group batches by.
+        autocast: to bfloat16, for FSDP: with it accelerate does not, but computes all in bfloat16, loss included.
     """
 
-    def __init__(self, *args, scorer: Scorer, hooks: Hooks, lengths: Sequence[int], **kwargs):
+    def __init__(self, *args, scorer: Scorer, hooks: Hooks, lengths: Sequence[int], autocast: bool = False, **kwargs):
         super().__init__(*args, optimizers=(hooks.optimizer, None), **kwargs)
         self.model_accepts_loss_kwargs = False  # whatever the models accept, their loss is the mean over the batch
         set_seed(self.args.seed + self.args.process_index)  # no two processes draw the same dropout
@@ -109,6 +110,7 @@ class CellTrainer(Trainer):
         self.penalty = hooks.penalty
         self.no_decay = hooks.no_decay
         self.lengths = lengths
+        self.autocast = autocast
         self.clock = Clock()
         for callback in (self.clock, *hooks.callbacks):
             self.add_callback(callback)
@@ -127,6 +129,11 @@ class CellTrainer(Trainer):
     def get_decay_parameter_names(self, model) -> list[str]:
         names = super().get_decay_parameter_names(model)
         return [name for name in names if not any(part in name for part in self.no_decay)]
+
+    def autocast_smart_context_manager(self, cache_enabled=True):
+        if self.autocast:
+            return torch.autocast(self.args.device.type, torch.bfloat16)
+        return super().autocast_smart_context_manager(cache_enabled)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)

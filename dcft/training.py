@@ -40,11 +40,7 @@ def run(config: RunConfig) -> Path:
         UserError: if the cell cannot be run as configured; nothing is written.
         RunFailed: if it was run and has no score; the record says why.
     """
-    with distributed.joined():
-        return _run(config)
-
-
-def _run(config: RunConfig) -> Path:
+    distributed.join()
     path = config.record_path
     if distributed.from_first(lambda: _is_done(path)):
         return path
@@ -98,7 +94,7 @@ def _check_processes(config: RunConfig) -> None:
             f"give a multiple of {processes}, or torchrun another number of processes"
         )
     if config.fsdp and processes == 1:
-        raise UserError("fsdp=true: one process has nobody to share the model with; torchrun --nproc-per-node 2 run.py")
+        raise UserError("fsdp=true: one process cannot share its model; leave it out, or start several by torchrun")
 
 
 def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +144,9 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
     backbone = distributed.first_alone(lambda: models.load(config))
     layer = models.layer_class(backbone.model)
     prepared = methods.prepare(backbone.model, config)
+    if config.fsdp and prepared.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
+        advice = "FSDP shares out what it changes after each step; leave fsdp= out, torchrun works without"
+        raise UserError(f"fsdp=true with method={config.method.name}: {advice}")
     data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
     record |= {
         "params": prepared.params,
@@ -165,7 +164,10 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
         scorer=Scorer(config.task, data),
         hooks=prepared.hooks,
         lengths=_lengths(data.train) if config.train.group_by_length else [0] * len(data.train),
+        autocast=config.precision == "bf16" and config.fsdp,
     )
+    if config.fsdp and not trainer.is_fsdp_enabled:  # accelerate says nothing and trains without
+        raise UserError("fsdp=true: accelerate shares a model between GPUs only, and there are none; leave it out")
     trainer.remove_callback(PrinterCallback)
     provenance.reset_peak_memory()
     try:
@@ -196,7 +198,7 @@ def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
         weight_decay=config.train.weight_decay,
         max_grad_norm=config.train.clip,
         lr_scheduler_type="linear",
-        bf16=config.precision == "bf16",
+        bf16=config.precision == "bf16" and not config.fsdp,
         use_cpu=not torch.accelerator.is_available(),  # else bf16 is refused on a machine without one
         seed=config.seed,
         eval_strategy="steps",
