@@ -1,12 +1,12 @@
 """The one entrypoint: train one cell, or every cell of a table. See `python run.py --help`."""
 
 import os
-import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from dcft import distributed
 from dcft.config import build
 from dcft.errors import RunFailed, UserError, explain
 
@@ -21,9 +21,11 @@ def cell(cfg: DictConfig) -> str:
         path = str(training.run(config))
     except (UserError, RunFailed) as error:
         if OmegaConf.is_missing(HydraConfig.get().job, "num"):  # a cell of its own, not one of a sweep
-            sys.exit(f"error: {error}")
+            distributed.stop(f"error: {error}")
         raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
-    print(path, flush=True)
+    if distributed.is_first():
+        print(path, flush=True)
+    distributed.leave()
     return path
 
 
@@ -33,12 +35,12 @@ def main() -> None:
     try:
         cell()
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+        distributed.stop("interrupted; the same command goes on from the last checkpoint")
     except Exception as error:
         line = explain(error)
         if line is None or show_traceback:
             raise
-        sys.exit(f"error: {line}")
+        distributed.stop(f"error: {line}")
 
 
 if __name__ == "__main__":

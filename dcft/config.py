@@ -161,6 +161,7 @@ class RunConfig:
     targets: str = "all"
     seed: int = 6
     precision: str = "fp32"
+    fsdp: bool = False
     kernel: int | None = None
     stride: int | None = None
     rank: int | None = None

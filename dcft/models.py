@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from tokenizers import ByteLevelBPETokenizer, processors
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
@@ -64,6 +65,11 @@ def load(config: RunConfig) -> Backbone:
     if source["source"] == "hub":
         source["revision"] = getattr(model.config, "_commit_hash", None) or revision
     return Backbone(model, tokenizer, source)
+
+
+def layer_class(model: PreTrainedModel) -> str:
+    """Name of the class of the backbone's repeated layers: those of its longest list of modules."""
+    return type(max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)[0]).__name__
 
 
 def location(model: Model) -> tuple[str | None, str | None]:

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dcft import distributed
+
 PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "accelerate", "evaluate", "hydra-core", "numpy")
 
 
@@ -42,8 +44,9 @@ def git() -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Machine, processor, cores, threads and GPU."""
+    """Machine, processor, cores, processes that share the run; threads and GPU of each."""
     found = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}
+    found["processes"] = distributed.processes()
     if torch := sys.modules.get("torch"):
         found["threads"] = torch.get_num_threads()
         found["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -71,7 +74,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_mb() -> float | None:
-    """Peak since the reset, in MB (10^6): of the GPU's allocator, else of the process; None if unknown."""
+    """Peak of this process since the reset, in MB (10^6): of its GPU's allocator, else of itself; None if unknown."""
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 1e6, 1)

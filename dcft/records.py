@@ -9,14 +9,14 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dcft import atomic
+from dcft import atomic, distributed
 from dcft.config import RunConfig
 from dcft.errors import UserError
 
@@ -71,11 +71,18 @@ def status(record_path: Path, work_dir: Path) -> str:
 def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     """Hold a cell while it runs; yields its state (`started`, `attempts`), which is kept in `state.json`.
 
-    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind.
+    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind. Of
+    several processes that share a run, the first holds the cell for all.
 
     Raises:
-        UserError: if another process holds the cell.
+        UserError: if another run holds the cell.
     """
+    with ExitStack() as stack:
+        yield distributed.from_first(lambda: stack.enter_context(_hold(config)))
+
+
+@contextmanager
+def _hold(config: RunConfig) -> Iterator[dict[str, Any]]:
     folder = config.work_dir
     folder.mkdir(parents=True, exist_ok=True)
     state_path = folder / "state.json"

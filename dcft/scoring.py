@@ -1,5 +1,6 @@
 """From a model's outputs on the dev set to metrics: on all of it, on its two fixed halves, and whether it collapsed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ class Scorer:
         self.data = data
         self.metric = metrics.create(task.metric)
 
-    def __call__(self, outputs: np.ndarray | tuple[np.ndarray, np.ndarray]) -> Evaluation:
+    def __call__(self, outputs: np.ndarray | tuple[Sequence, Sequence]) -> Evaluation:
         """Score the outputs for every row of `data.dev`, in order: logits, or start and end logits for spans."""
         predictions, references = self._answers(outputs) if self.task.kind == "span" else self._labels(outputs)
         everything, first, second = {}, {}, {}
@@ -63,7 +64,7 @@ class Scorer:
         predictions = logits[:, 0] if self.task.kind == "regression" else logits.argmax(axis=1)
         return predictions.tolist(), references
 
-    def _answers(self, logits: tuple[np.ndarray, np.ndarray]):
+    def _answers(self, logits: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]):
         rows = self.data.dev_rows["dev"]
         texts = predict_answers(
             rows,

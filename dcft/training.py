@@ -16,7 +16,7 @@ import transformers
 from datasets import Dataset
 from transformers import DataCollatorWithPadding, PrinterCallback, TrainingArguments, set_seed
 
-from dcft import hub, methods, models, provenance, records, tracking
+from dcft import distributed, hub, methods, models, provenance, records, tracking
 from dcft.config import RunConfig
 from dcft.data import encode
 from dcft.errors import RunFailed, UserError
@@ -40,40 +40,61 @@ def run(config: RunConfig) -> Path:
         UserError: if the cell cannot be run as configured; nothing is written.
         RunFailed: if it was run and has no score; the record says why.
     """
+    distributed.join()
     path = config.record_path
-    if path.is_file() and records.read(path)["status"] == "done":
+    if distributed.from_first(lambda: _is_done(path)):
         return path
+    _check_processes(config)
     with records.claim(config) as state:
-        if path.is_file() and records.read(path)["status"] == "done":  # finished while we waited for the claim
+        if distributed.from_first(lambda: _is_done(path)):  # finished while we waited for the claim
             return path
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
         datasets.disable_progress_bars()
-        warnings.filterwarnings("ignore", message=".*pin_memory.*")  # said once an evaluation on a machine without GPU
         warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
         record = _describe(config, state)
-        tracker = tracking.create(config, record["config"])
+        tracker = tracking.create(config, record["config"]) if distributed.is_first() else tracking.NoTracker()
         failure = None
         try:
             record |= _train(config, record, tracker) | {"status": "done"}
         except UserError:
-            with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
-                (config.work_dir / "checkpoints").rmdir()
+            if distributed.is_first():
+                with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
+                    (config.work_dir / "checkpoints").rmdir()
             raise
         except RunFailed as error:
             failure, record["error"] = error, str(error)
         except Exception as error:  # the record keeps what happened, whatever it was
-            (config.work_dir / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            file = config.work_dir / ("error.txt" if distributed.is_first() else f"error-{distributed.process()}.txt")
+            file.write_text(traceback.format_exc(), encoding="utf-8")
             record["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            failure = RunFailed(f"{record['error']} (traceback in {config.work_dir / 'error.txt'})")
-        record["finished"] = records.now()
-        records.write(path, record)
-        tracker.finish(record)
+            failure = RunFailed(f"{record['error']} (traceback in {file})")
+        if distributed.is_first():
+            record["finished"] = records.now()
+            records.write(path, record)
+            tracker.finish(record)
         if failure:
             raise failure
-        shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
+        if distributed.is_first():
+            shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
     return path
+
+
+def _is_done(path: Path) -> bool:
+    return path.is_file() and records.read(path)["status"] == "done"
+
+
+def _check_processes(config: RunConfig) -> None:
+    """A batch is shared out evenly, and only several processes can share a model."""
+    processes = distributed.processes()
+    if config.train.batch_size % processes:
+        raise UserError(
+            f"train.batch_size={config.train.batch_size} is the batch of all {processes} processes together; "
+            f"give a multiple of {processes}, or torchrun another number of processes"
+        )
+    if config.fsdp and processes == 1:
+        raise UserError("fsdp=true: one process cannot share its model; leave it out, or start several by torchrun")
 
 
 def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
@@ -120,9 +141,13 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
     if hub.needs_hub(config):
         hub.prefer_cache_if_offline()
     set_seed(config.seed)  # the new head and the adapter are drawn from it
-    backbone = models.load(config)
+    backbone = distributed.first_alone(lambda: models.load(config))
+    layer = models.layer_class(backbone.model)
     prepared = methods.prepare(backbone.model, config)
-    data = encode.prepare(config, backbone.tokenizer)
+    if config.fsdp and prepared.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
+        advice = "FSDP shares out what it changes after each step; leave fsdp= out, torchrun works without"
+        raise UserError(f"fsdp=true with method={config.method.name}: {advice}")
+    data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
     record |= {
         "params": prepared.params,
         "model_source": backbone.source,
@@ -131,44 +156,49 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
     progress = ProgressBar(config.cell, config.task.score[0])
     trainer = CellTrainer(
         model=prepared.model,
-        args=_arguments(config),
+        args=_arguments(config, layer),
         train_dataset=data.train,
         eval_dataset=data.dev.remove_columns([c for c in ("example", "offsets") if c in data.dev.column_names]),
         data_collator=DataCollatorWithPadding(backbone.tokenizer),
-        callbacks=[progress, tracker],
+        callbacks=[progress, tracker] if distributed.is_first() else [],
         scorer=Scorer(config.task, data),
         hooks=prepared.hooks,
-        lengths=_lengths(data.train) if config.train.group_by_length else None,
+        lengths=_lengths(data.train) if config.train.group_by_length else [0] * len(data.train),
+        autocast=config.precision == "bf16" and config.fsdp,
     )
+    if config.fsdp and not trainer.is_fsdp_enabled:  # accelerate says nothing and trains without
+        raise UserError("fsdp=true: accelerate shares a model between GPUs only, and there are none; leave it out")
     trainer.remove_callback(PrinterCallback)
     provenance.reset_peak_memory()
     try:
-        trainer.train(resume_from_checkpoint=_last_checkpoint(config))
+        trainer.train(resume_from_checkpoint=distributed.from_first(lambda: _last_checkpoint(config)))
     finally:
         progress.close()
         record |= _outcome(trainer)
     trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
     if prepared.hooks.kept:
         record["params"]["kept"] = prepared.hooks.kept()
-    backbone.tokenizer.save_pretrained(config.work_dir / "model")
+    if distributed.is_first():
+        backbone.tokenizer.save_pretrained(config.work_dir / "model")
+    distributed.wait()  # all have read the best checkpoint
     best = max(record["history"], key=lambda entry: entry["score"])
     return {key: best[key] for key in ("score", "metrics", "metrics_halves")}
 
 
-def _arguments(config: RunConfig) -> TrainingArguments:
+def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
     span = config.task.kind == "span"
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(config.work_dir / "checkpoints"),
         learning_rate=config.train.lr,
         num_train_epochs=config.train.epochs,
         max_steps=config.train.max_steps or -1,
-        per_device_train_batch_size=config.train.batch_size,
+        per_device_train_batch_size=config.train.batch_size // distributed.processes(),
         per_device_eval_batch_size=config.eval.batch_size,
         warmup_steps=config.train.warmup,
         weight_decay=config.train.weight_decay,
         max_grad_norm=config.train.clip,
         lr_scheduler_type="linear",
-        bf16=config.precision == "bf16",
+        bf16=config.precision == "bf16" and not config.fsdp,
         use_cpu=not torch.accelerator.is_available(),  # else bf16 is refused on a machine without one
         seed=config.seed,
         eval_strategy="steps",
@@ -185,7 +215,12 @@ def _arguments(config: RunConfig) -> TrainingArguments:
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to="none",
+        ddp_find_unused_parameters=False,  # every method uses all that it trains
+        fsdp=config.fsdp,
+        fsdp_config={"transformer_layer_cls_to_wrap": [layer], "state_dict_type": "FULL_STATE_DICT"},
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: else the Trainer would multiply the batch
+    return arguments
 
 
 def _lengths(data: Dataset):

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from dcft.counts import fits, fitting_kernels, subspace_size
 from dcft.deconvolution import delta_weight, factors
@@ -140,7 +141,7 @@ def orthogonality_loss(
     same_shape = defaultdict(list)  # one batched product a shape instead of one a matrix
     for module in model.modules():
         if isinstance(module, DcftLayer) and adapter_name in module.dcft_A:
-            for rows in (module.dcft_A[adapter_name], module.dcft_B[adapter_name].T):
+            for rows in (_whole(module.dcft_A[adapter_name]), _whole(module.dcft_B[adapter_name]).T):
                 same_shape[rows.shape].append(rows)
     if not same_shape:
         raise ValueError(f"the model has no DCFT adapter named {adapter_name!r}")
@@ -153,6 +154,11 @@ def orthogonality_loss(
         # Eq. 4 has one A and one B term a layer: twice the mean over all matrices.
         penalties.append(norms if form == "code" else 2 * (norms**2 + n - k))
     return torch.cat(penalties).mean()
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """With FSDP each process keeps a shard of a parameter outside of the forward pass."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 register(DcftConfig, DcftModel)
