@@ -2,6 +2,8 @@
 
 import difflib
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -17,6 +19,17 @@ class UserError(Exception):
 
 class RunFailed(Exception):
     """A run that started and cannot give a score (a loss that is NaN, say); its record says so."""
+
+
+def command(main: Callable[[], None]) -> None:
+    """Run a script's `main`: an error that the user can mend is one line on stderr and status 1."""
+    try:
+        main()
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        sys.exit(f"error: {line}")
 
 
 def explain(error: Exception) -> str | None:

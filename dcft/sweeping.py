@@ -3,8 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dcft import launching, plan, preflight, tables
 from dcft.errors import UserError
@@ -74,9 +75,8 @@ def _cost(swept: Sweep, cells: list[Cell], estimator: Estimator) -> str:
 
 def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> None:
     estimator = Estimator(store.results)
-    grid = Table("Row", title=f"Plan of {swept.name}", title_justify="left")
-    for heading in ("done", "to run", "failed before", "running", "cannot run", "estimate"):
-        grid.add_column(heading, justify="right")
+    headings = ["done", "to run", "failed before", "running", "cannot run"]
+    lines = []
     for index, row in enumerate(swept.rows):
         cells = [cell for cell in chosen if cell.row == index]
         runnable = {cell.command: store.status(cell) for cell in cells if cell.command not in problems}
@@ -84,8 +84,14 @@ def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store
         todo = [cell for cell in cells if runnable.get(cell.command) in launching.MENDABLE]
         counts = [statuses["done"], len(todo), statuses["failed"], statuses["running"], len(cells) - len(runnable)]
         cost = _cost(swept, todo, estimator).partition(",")[0] if todo else ""
-        grid.add_row(f"{row.title}, {row.model_title}", *(str(n) if n else "" for n in counts), cost)
-    Console(highlight=False, soft_wrap=True).print(grid)
+        lines.append((f"{row.title}, {row.model_title}", counts, cost))
+    shown = [i for i in range(len(headings)) if any(counts[i] for _, counts, _ in lines)]
+    columns = [Column(headings[i], justify="right") for i in shown]
+    grid = Table("row", *columns, Column("estimate", justify="right"), box=SIMPLE_HEAD)
+    for title, counts, cost in lines:
+        grid.add_row(title, *(str(counts[i] or "") for i in shown), cost)
+    print(f"plan of {swept.name}: {swept.caption}")
+    Console(highlight=False).print(grid)
     for reason, count in Counter(problems.values()).items():
         print(f"cannot run {_cells(count)}: {reason}")
     print(_headline(swept, chosen, problems, store))

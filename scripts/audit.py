@@ -4,12 +4,11 @@ python scripts/audit.py [--paper results/paper] [--out results/audit]
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from dcft import audit
 from dcft.audit import report
-from dcft.errors import UserError
+from dcft.errors import command
 from dcft.published import PAPER
 
 
@@ -26,7 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

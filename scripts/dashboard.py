@@ -4,10 +4,9 @@ python scripts/dashboard.py [--project dcft] [--entity TEAM] [--results results]
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from dcft.errors import UserError
+from dcft.errors import command
 
 
 def main() -> None:
@@ -23,7 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

@@ -4,11 +4,10 @@ python scripts/figures.py [SWEEP ...] [--results results]
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from dcft import figures, sweep
-from dcft.errors import UserError
+from dcft.errors import UserError, command
 
 
 def main() -> None:
@@ -31,7 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

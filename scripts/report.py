@@ -4,11 +4,10 @@ python scripts/report.py [--results results]
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from dcft import report
-from dcft.errors import UserError
+from dcft.errors import command
 
 
 def main() -> None:
@@ -18,7 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

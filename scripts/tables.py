@@ -5,13 +5,12 @@ python scripts/tables.py table4 --view compare --protocol half    # one, on the 
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from dcft import sweep, tables
-from dcft.errors import UserError
+from dcft.errors import UserError, command
 from dcft.protocols import PROTOCOLS
 
 
@@ -82,7 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)
