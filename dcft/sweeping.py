@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from dcft import launching, plan, preflight, tables
+from dcft import distributed, launching, plan, preflight, tables
 from dcft.errors import UserError
 from dcft.estimate import Estimator, words
 from dcft.launching import Launch, Store
@@ -24,9 +24,11 @@ def run(asked: Request, launch: Launch, retry: bool) -> None:
         retry: see `launching.run`.
 
     Raises:
-        UserError: if no cell can be run.
+        UserError: if no cell can be run, or torchrun started this.
         SystemExit: with status 1 if a chosen cell has no result in the end.
     """
+    if distributed.processes() > 1:
+        raise UserError(f"table={asked.table['name']}: torchrun starts one cell; leave it out, or name the cell")
     swept = plan.load(asked)
     store = Store(asked.results, asked.outputs)
     chosen = [cell for cell in swept.cells if asked.selects(cell, swept.rows[cell.row])]
