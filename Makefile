@@ -6,9 +6,9 @@ STAMP  := $(VENV)/.installed
 PIP    := $(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt
 TABLES := table1 table2 table3 table4 table5 table6
 # Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
-SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),data.root=$(DATA)) $(if $(SEEDS),seeds=$(SEEDS)) \
-	$(if $(ONLY),only=$(ONLY)) $(if $(METHODS),methods=$(METHODS)) $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) \
-	$(if $(DRY),dry=true) $(ARGS)
+SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $(SEEDS),"seeds=$(SEEDS)") \
+	$(if $(ONLY),"only=$(ONLY)") $(if $(METHODS),"methods=$(METHODS)") $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) \
+	$(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-all demo $(TABLES) plans tables figures report test test-all lint audit dashboard

@@ -65,17 +65,17 @@ def require_model(config: RunConfig) -> None:
         return
     prefer_cache_if_offline()
     from huggingface_hub import model_info, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(try_to_load_from_cache(model.hub.id, "config.json", revision=model.hub.revision), str):
         return
     try:
         model_info(model.hub.id, revision=model.hub.revision, timeout=HUB_TIMEOUT)
-    except HfHubHTTPError as error:
-        raise UserError(
-            f"model={model.name}: the Hub has no {model.hub.id} at {model.hub.revision} ({error})"
-        ) from error
-    except OSError as error:  # offline, or no answer
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        there = f"{model.hub.id} at revision {model.hub.revision}"
+        advice = "give model.path=FOLDER of a saved model, or log in if it is not open to all"
+        raise UserError(f"model={model.name}: the Hub does not give {there}; {advice}") from error
+    except Exception as error:  # no answer, in whichever way the client says so
         raise unreachable_model(model) from error
 
 
@@ -93,5 +93,5 @@ def require_data(config: RunConfig) -> None:
 
     try:
         load_dataset_builder(task.hub.path, task.hub.name, revision=task.hub.revision)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # no answer, in whichever way the client says so
         raise unreachable_data(task) from error

@@ -57,9 +57,7 @@ def data_identity(config: "RunConfig") -> dict[str, Any]:
 def model_identity(model: "Model") -> dict[str, Any]:
     """What the weights are: the digest of a local folder's files, a package version, an architecture, or a Hub pin."""
     if model.path:
-        names = ("config.json", "*.safetensors", "*.bin", "tokenizer.json", "vocab.txt", "spm.model", "*.model")
-        found = sorted({path for name in names for path in Path(model.path).glob(name)})
-        return {"source": "local", "files": {path.name: file_digest(path) for path in found}}
+        return {"source": "local", "files": {path.name: file_digest(path) for path in weight_files(Path(model.path))}}
     if model.package:
         try:
             return {"source": "package", "name": model.package, "version": version(model.package.replace("_", "-"))}
@@ -71,6 +69,12 @@ def model_identity(model: "Model") -> dict[str, Any]:
     if model.random:
         return {"source": "random", **model.random}
     return {"source": "hub", "id": model.hub.id, "revision": model.hub.revision}
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a saved model and its tokenizer."""
+    names = ("config.json", "*.safetensors", "*.bin", "tokenizer.json", "vocab.txt", "spm.model", "*.model")
+    return sorted({path for name in names for path in folder.glob(name)})
 
 
 def file_digest(path: Path) -> str:

@@ -30,6 +30,11 @@ class Store:
         """done, failed, running, interrupted or new."""
         return records.status(self.results / cell.record, self.outputs / "runs" / cell.name)
 
+    def written(self, cell: Cell) -> int | None:
+        """When a cell's record was written, in ns; None if there is none."""
+        path = self.results / (cell.record or "")
+        return path.stat().st_mtime_ns if path.is_file() else None
+
     def error(self, cell: Cell) -> str | None:
         """Why a failed cell failed."""
         path = self.results / (cell.record or "")
@@ -41,7 +46,7 @@ def run(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> 
 
     All are launched at once, failed ones last. If a worker's death breaks the launch, those that had not begun are
     launched again; then each cell that was interrupted is run once more, alone, so that one which kills its worker
-    cannot take others with it. Cells that another process runs are waited for.
+    cannot take others with it. Cells that another process runs are waited for, and run here if it does not finish them.
 
     Args:
         cells: each once.
@@ -50,19 +55,27 @@ def run(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> 
         retry: whether to launch anything twice; not on a queue, where a cell that waits looks like one that died.
 
     Returns:
-        The launcher's reason, by cell name, for cells that ended without a record.
+        The launcher's reason, by cell name, for cells that ended without a result.
     """
     reasons: dict[str, str] = {}
-    todo = sorted((cell for cell in cells if store.status(cell) in MENDABLE), key=lambda c: store.status(c) == "failed")
-    while todo:
+    launched: set[str] = set()
+    while todo := [cell for cell in cells if cell.name not in launched and store.status(cell) in MENDABLE]:
+        todo.sort(key=lambda cell: store.status(cell) == "failed")
+        before = {cell.name: store.written(cell) for cell in todo}
         broke = _launch(todo, launch, reasons)
         _wait(cells, store)
-        unbegun = [cell for cell in todo if store.status(cell) == "new" and cell.name not in reasons]
-        if not (retry and broke) or len(unbegun) == len(todo):
-            reasons |= {cell.name: broke for cell in unbegun if broke}
-            break
-        todo = unbegun
-    _wait(cells, store)
+        unbegun = [
+            cell
+            for cell in todo
+            if store.status(cell) in ("new", "failed")
+            and store.written(cell) == before[cell.name]
+            and cell.name not in reasons
+        ]
+        launched |= {cell.name for cell in todo}
+        if broke and retry and len(unbegun) < len(todo):
+            launched -= {cell.name for cell in unbegun}
+        elif broke:
+            reasons |= {cell.name: broke for cell in unbegun}
     for cell in [cell for cell in cells if retry and store.status(cell) == "interrupted"]:
         print(f"\nonce more, alone: {cell.command}", flush=True)
         if broke := _launch([cell], launch, reasons):

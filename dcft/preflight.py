@@ -8,6 +8,8 @@ from dcft.config import RunConfig, build
 from dcft.errors import UserError
 from dcft.sweep import Cell
 
+SOURCES = ((hub.require_model, ("model", "model.path")), (hub.require_data, ("task", "data.root")))
+
 
 def check(cells: list[Cell]) -> dict[str, str]:
     """Ask for the source of each distinct backbone and task.
@@ -19,16 +21,15 @@ def check(cells: list[Cell]) -> dict[str, str]:
     answers: dict[tuple[str, ...], str | None] = {}
     problems = {}
     for cell in cells:
-        given = dict(override.split("=", 1) for override in cell.overrides)
-        for check, *key in (
-            (hub.require_model, "model", given["model"], given.get("model.path", "")),
-            (hub.require_data, "task", given["task"], given.get("data.root", "")),
+        for check, settings in (
+            (hub.require_model, ("model", "model.path")),
+            (hub.require_data, ("task", "data.root")),
         ):
-            key = tuple(key)
-            if key not in answers:
-                answers[key] = _ask(check, build(compose(cell.overrides)))
-            if answers[key]:
-                problems.setdefault(cell.command, answers[key])
+            source = tuple(line for line in cell.overrides if line.lstrip("+").partition("=")[0] in settings)
+            if source not in answers:
+                answers[source] = _ask(check, build(compose(cell.overrides)))
+            if answers[source]:
+                problems.setdefault(cell.command, answers[source])
     return problems
 
 

@@ -51,20 +51,20 @@ def read_all(results: Path) -> list[dict[str, Any]]:
 
 def status(record_path: Path, work_dir: Path) -> str:
     """What is known of a cell: done, failed, running, interrupted or new. Writes nothing."""
-    if record_path.is_file():
-        known = read(record_path)["status"]
-        if known == "done":
-            return known
-    else:
-        known = "new"
-    if not (work_dir / "state.json").is_file():
+    known = read(record_path)["status"] if record_path.is_file() else "new"
+    state = work_dir / "state.json"
+    if known == "done" or not state.is_file():
         return known
-    lock = FileLock(work_dir / "lock")
     try:
-        with lock.acquire(timeout=0):
-            return "interrupted" if known == "new" else known
+        with FileLock(work_dir / "lock").acquire(timeout=0):
+            pass
     except Timeout:
         return "running"
+    # A failed cell that was run again and interrupted has a state that is younger than its record.
+    with suppress(FileNotFoundError):
+        if known == "new" or state.stat().st_mtime_ns > record_path.stat().st_mtime_ns:
+            return "interrupted"
+    return known
 
 
 @contextmanager

@@ -86,9 +86,16 @@ class Sweep:
         return {(cell.row, cell.task, cell.seed): found[cell.name] for cell in self.cells if cell.name in found}
 
     def write(self, results: Path) -> Path:
-        """Write `results/sweeps/NAME.json`, completely or not at all."""
+        """Write `results/sweeps/NAME.json`, completely or not at all.
+
+        Raises:
+            UserError: if that cannot be done.
+        """
         path = path_of(self.name, results)
-        atomic.write(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        try:
+            atomic.write(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error.strerror}); give another results.dir=FOLDER") from error
         return path
 
 
@@ -109,7 +116,7 @@ def read(path: Path) -> Sweep:
             content[key] = [kind(**entry) for entry in content[key]]
         return Sweep(**content)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a sweep ({error}); delete it and plan the table again with DRY=1") from error
+        raise UserError(f"{path} is not a sweep ({error}); delete it and plan the table again with dry=true") from error
 
 
 def read_all(results: Path) -> list[Sweep]:

@@ -11,7 +11,7 @@ from dcft import distributed, launching, plan, preflight, tables
 from dcft.errors import UserError
 from dcft.estimate import Estimator, words
 from dcft.launching import Launch, Store
-from dcft.plan import Request
+from dcft.request import Request
 from dcft.sweep import Cell, Sweep
 
 
@@ -30,17 +30,18 @@ def run(asked: Request, launch: Launch, retry: bool) -> None:
     if distributed.processes() > 1:
         raise UserError(f"table={asked.table['name']}: torchrun starts one cell; leave it out, or name the cell")
     swept = plan.load(asked)
-    store = Store(asked.results, asked.outputs)
+    store = Store(asked.place("results.dir"), asked.place("outputs.dir"))
     chosen = [cell for cell in swept.cells if asked.selects(cell, swept.rows[cell.row])]
     chosen = list({cell.name or cell.command: cell for cell in chosen}.values())  # rows may share a cell
+    if not chosen:
+        raise UserError("only= and methods= leave no cell of this table; leave one of them out")
     problems = {cell.command: cell.problem for cell in chosen if cell.problem}
     if asked.dry:
         _show_plan(swept, chosen, problems, store)
         return
     todo = [cell for cell in chosen if cell.name and store.status(cell) in launching.MENDABLE]
     problems |= preflight.check(todo)
-    for reason, count in Counter(problems.values()).items():
-        print(f"cannot run {_cells(count)}: {reason}", flush=True)
+    _show_problems(problems)
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
     print(_headline(swept, chosen, problems, store), flush=True)
@@ -50,6 +51,11 @@ def run(asked: Request, launch: Launch, retry: bool) -> None:
 
 def _cells(count: int) -> str:
     return f"{count} cell{'s' * (count != 1)}"
+
+
+def _show_problems(problems: dict[str, str]) -> None:
+    for reason, count in Counter(problems.values()).items():
+        print(f"cannot run {_cells(count)}: {reason}", flush=True)
 
 
 def _headline(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> str:
@@ -94,8 +100,7 @@ def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store
         grid.add_row(title, *(str(counts[i] or "") for i in shown), cost)
     print(f"plan of {swept.name}: {swept.caption}")
     Console(highlight=False).print(grid)
-    for reason, count in Counter(problems.values()).items():
-        print(f"cannot run {_cells(count)}: {reason}")
+    _show_problems(problems)
     print(_headline(swept, chosen, problems, store))
 
 
@@ -108,8 +113,8 @@ def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons:
         outcome = "cannot run" if cell.command in problems else store.status(cell)
         outcomes[outcome] += 1
         if outcome != "done":
-            known = (problems.get(cell.command), store.error(cell), reasons.get(cell.name))
-            missing[cell.command] = next(filter(None, known), outcome)
+            known = (problems.get(cell.command), reasons.get(cell.name), store.error(cell))
+            missing[cell.command] = next(filter(None, known), "it was not started" if outcome == "new" else outcome)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
     for command, reason in missing.items():
         print(f"missing: {command}\n         {reason}")

@@ -5,6 +5,7 @@ If the sweep dies instead, the process ends with the cell that it is at.
 """
 
 import multiprocessing
+import os
 import runpy
 import signal
 import sys
@@ -64,21 +65,23 @@ class _Worker:
 
     def run(self, overrides: list[str]) -> str | None:
         """Run one cell; returns what went wrong, in one line, or None."""
-        self._connection.send(overrides)
         try:
+            self._connection.send(overrides)
             return self._connection.recv()
-        except EOFError:
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             self._process.join()
             code = self._process.exitcode
             return f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
     def close(self) -> None:
+        """Let the process end, after the cell that it is at."""
         self._connection.close()
         self._process.join()
 
 
 def _work(connection: Connection) -> None:
-    with suppress(EOFError, KeyboardInterrupt):
+    os.environ.pop("HYDRA_FULL_ERROR", None)  # run.py has set it for itself
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
             sys.argv[1:] = connection.recv()
             error = None

@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcft import plan, sweeping
+from dcft import request, sweeping
 
 
 @dataclass
@@ -33,7 +33,7 @@ class TableSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         sweeping.run(
-            plan.request(arguments),
+            request.read(arguments),
             lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),
-            retry=self.launcher_name != "submitit_slurm",
+            retry=self.launcher_name != "submitit_slurm",  # a job that waits in the queue looks like one that died
         )

@@ -121,3 +121,32 @@ def test_a_cell_that_another_process_runs_is_waited_for(tmp_path, monkeypatch, c
     assert world.launches == [["a"]]
     assert capsys.readouterr().out.count("waiting for 1 cell that other processes run") == 1
     assert next(looks, None) is None, "it did not wait"
+
+
+def test_what_failed_before_is_tried_again_past_a_death(tmp_path):
+    world = World(tmp_path, a=["die", "done"], b=["done"], c=["fail"])
+    world.finish("b", "failed")
+    world.finish("c", "failed")
+    assert world.run() == {"c": "c fail"}
+    assert world.launches == [["a", "b", "c"], ["b", "c"], ["a"]]
+    assert world.statuses() == ["done", "done", "failed"]
+
+
+def test_a_cell_that_failed_and_is_killed_now_is_run_alone_and_says_why(tmp_path):
+    world = World(tmp_path, a=["die", "die"])
+    world.finish("a", "failed")
+    reasons = world.run()
+    assert world.launches == [["a"], ["a"]]
+    assert world.statuses() == ["interrupted"]
+    assert "a worker was killed" in reasons["a"]
+
+
+def test_a_cell_that_another_process_gave_up_is_run_here(tmp_path, monkeypatch):
+    world = World(tmp_path, a=["done"], b=["done"])
+    real, looks = Store.status, iter(["running"] * 3)
+    monkeypatch.setattr(launching, "POLL", 0)
+    monkeypatch.setattr(
+        Store, "status", lambda self, c: (next(looks, None) if c.name == "b" else None) or real(self, c)
+    )
+    assert world.run() == {}
+    assert world.launches == [["a"], ["b"]]
