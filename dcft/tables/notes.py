@@ -8,6 +8,7 @@ from dcft import statistics as stats
 from dcft.tables import printed
 from dcft.tables.outcomes import Outcomes
 
+NAMED = 4  # runs that a note names before it only counts
 SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data, generated"}
 
 
@@ -81,21 +82,20 @@ def _missing(outcomes: Outcomes) -> list[str]:
     collapsed = [place for place, record in records.items() if record["collapsed"] and record["status"] == "done"]
     for word, places in (("Failed, blank", failed), ("Collapsed to one answer", collapsed)):
         if places:
-            names = "; ".join(_name(outcomes, place) for place in places)
-            lines.append(f"{word}: {len(places)} of {total} runs ({names}).")
-    problems: dict[str, list[str]] = {}
+            lines.append(f"{word}: {len(places)} of {total} runs ({_names(outcomes, places)}).")
+    problems: dict[str, list[tuple[int, str, int]]] = {}
     for cell in sweep.cells:
         if cell.problem:
-            problems.setdefault(cell.problem, []).append(_name(outcomes, (cell.row, cell.task, cell.seed)))
-    lines += [f"Cannot be run, blank: {problem} ({'; '.join(places)})." for problem, places in problems.items()]
+            problems.setdefault(cell.problem, []).append((cell.row, cell.task, cell.seed))
+    for problem, places in problems.items():
+        lines.append(f"Cannot be run, blank: {problem} ({_names(outcomes, places)}).")
     planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name]
     if missing := len([place for place in planned if place not in records]):
         lines.append(f"No record, blank: {missing} of {total} runs.")
     undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and records[p]["status"] == "done"]
     undefined += [p for p, metrics in outcomes.metrics.items() if metrics and metrics["score"] is None]
     if undefined:
-        names = "; ".join(_name(outcomes, place) for place in undefined)
-        lines.append(f"Undefined by this protocol, blank: {names}.")
+        lines.append(f"Undefined by this protocol, blank: {_names(outcomes, undefined)}.")
     return lines
 
 
@@ -160,6 +160,12 @@ def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
             "below 0.05 only from 6 seeds on. Not corrected for the number of comparisons."
         )
     return lines
+
+
+def _names(outcomes: Outcomes, places: list[tuple[int, str, int]]) -> str:
+    """Runs in words, the first few of many."""
+    named = [_name(outcomes, place) for place in places[:NAMED]]
+    return "; ".join([*named, f"{len(places) - NAMED} more"] if len(places) > NAMED else named)
 
 
 def _name(outcomes: Outcomes, place: tuple[int, str, int]) -> str:
