@@ -145,8 +145,8 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
     layer = models.layer_class(backbone.model)
     prepared = methods.prepare(backbone.model, config)
     if config.fsdp and prepared.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
-        advice = "FSDP shares out what it changes after each step; leave fsdp= out, torchrun works without"
-        raise UserError(f"fsdp=true with method={config.method.name}: {advice}")
+        advice = "torchrun works without; leave fsdp= out"
+        raise UserError(f"fsdp=true: FSDP shares out the parameters that this method changes after each step; {advice}")
     data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
     record |= {
         "params": prepared.params,

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from dcft import plan, training
+from dcft import plan, request, training
 from tests.conftest import ROOT, SHORT
 from tests.test_tracking import history_of, inspect, runs_of
 
@@ -39,7 +39,7 @@ def no_login(monkeypatch, tmp_path):
 def planned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planned") / "results"
     for table in ("demo", "table5"):
-        plan.load(plan.request([f"table={table}", "model=tiny-bert", f"results.dir={folder}"]))
+        plan.load(request.read([f"table={table}", "model=tiny-bert", f"results.dir={folder}"]))
     return folder
 
 
@@ -176,6 +176,7 @@ def test_the_files_are_the_same_at_each_call(results):
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_be_reached_means_json(results, monkeypatch, capsys):
     for name, value in (KEY | {"WANDB_BASE_URL": "http://127.0.0.1:9"}).items():
         monkeypatch.setenv(name, value)
@@ -185,6 +186,7 @@ def test_a_server_that_cannot_be_reached_means_json(results, monkeypatch, capsys
     assert all(os.path.getsize(path) > 1000 for path in paths)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_means_json(results):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         shown = script(results, **KEY, WANDB_BASE_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")

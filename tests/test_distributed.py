@@ -229,6 +229,7 @@ def test_a_loss_that_is_not_a_number_is_one_failed_record(session):
         assert said == {"interrupted": "KeyboardInterrupt: ", "nan": f"RunFailed: {record['error']}"}
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_says_everything_once(tmp_path):
     command = [ROOT / "run.py", "task=toy_cls", *BASE]
     first = torchrun(tmp_path, *command)
@@ -241,6 +242,7 @@ def test_the_command_writes_and_says_everything_once(tmp_path):
     assert (again.returncode, again.stdout.splitlines()) == (0, [last])
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line_of_ours_and_leaves_no_cell(tmp_path):
     failed = torchrun(tmp_path, ROOT / "run.py", "task=toy_cls", *BASE, "kernel=7")
     assert failed.returncode != 0

@@ -178,6 +178,7 @@ def test_a_paper_s_backbone_keeps_its_own_printed_rows(tmp_path):
     assert printed["BitFit"] is None, "the paper has no BitFit on RoBERTa"
 
 
+@pytest.mark.slow
 def test_a_table_on_another_backbone_shows_equal_rows_once(tmp_path):
     swept = plan.plan(asked("table=table1", "model=tiny-bert", f"results.dir={tmp_path}", "data.max_train=9"))
     assert swept.name.startswith("table1-tiny-bert-max_train9-")

@@ -251,6 +251,7 @@ def test_a_broken_tracker_warns_once_and_the_run_goes_on(cell, monkeypatch, capl
     assert caplog.text.count("WandbTracker failed and is off for this run: disk full") == 1
 
 
+@pytest.mark.slow
 def test_an_unreachable_server_means_offline(cell, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
