@@ -128,7 +128,9 @@ def plan(asked: Request) -> Sweep:
         average=table.get("average", False),
         times=table.get("times", False),
         baseline=table.get("baseline"),
-        overrides=[line for key, line in zip(given, asked.overrides, strict=True) if key not in PLACES],
+        overrides=[
+            line for key, line in zip(given, asked.overrides, strict=True) if key in asked.changes and key not in PLACES
+        ],
     )
 
 

@@ -43,17 +43,22 @@ class Request:
         return None if value is None else Path(value)
 
     @property
-    def name(self) -> str:
-        """The table's name, with what the command line changes of the experiment.
-
-        What cannot be read from it without doubt adds a digest, so that no two experiments share a name.
-        """
-        changes = {
+    def changes(self) -> dict[str, Any]:
+        """What the command line changes of the experiment: not where results go, nor what the table has anyway."""
+        return {
             key: value
             for key, value in sorted(self.given.items())
             if key not in ("results.dir", "outputs.dir") and not key.startswith("tracker")
             if value is not None and value != self.table["base"].get(key)
         }
+
+    @property
+    def name(self) -> str:
+        """The table's name, with what the command line changes of the experiment.
+
+        What cannot be read from it without doubt adds a digest, so that no two experiments share a name.
+        """
+        changes = self.changes
         parts = [self.table["name"]]
         if "seed" not in changes and self.seeds != self.table["seeds"]:
             follow = self.seeds == list(range(FIRST_SEED, FIRST_SEED + len(self.seeds)))
