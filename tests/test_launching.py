@@ -150,3 +150,13 @@ def test_a_cell_that_another_process_gave_up_is_run_here(tmp_path, monkeypatch):
     )
     assert world.run() == {}
     assert world.launches == [["a"], ["b"]]
+
+
+def test_what_failed_again_is_not_tried_a_third_time(tmp_path):
+    """The launch broke after it, so its own reason is lost; its record is not."""
+    world = World(tmp_path, a=["fail"], b=["die", "done"], c=["done"])
+    for name in "abc":
+        world.finish(name, "failed")
+    assert world.run() == {}
+    assert world.launches == [["a", "b", "c"], ["c"], ["b"]]
+    assert world.statuses() == ["failed", "done", "done"]

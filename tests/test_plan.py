@@ -155,6 +155,7 @@ def test_different_experiments_have_different_names():
     same = [["train.lr=1e-3", "seeds=1"], ["train.lr=0.001"], ["results.dir=x", "train.lr=1e-3", "tracker=wandb"]]
     assert len({asked("table=table6", *change).name for change in same}) == 1
     assert asked("table=table6", "model=minilm-l6", "data.root=/a").name == "table6-minilm-l6-local"
+    assert asked("table=demo", "model=minilm-l6").name == "demo", "the demo's own backbone is no change"
     assert len(asked("table=table6", *(f"train.{'x' * n}={'y' * 60}" for n in range(1, 9))).name) < 120
 
 
