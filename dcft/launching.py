@@ -59,7 +59,12 @@ def run(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> 
     """
     reasons: dict[str, str] = {}
     launched: set[str] = set()
-    while todo := [cell for cell in cells if cell.name not in launched and store.status(cell) in MENDABLE]:
+    while True:
+        todo = [cell for cell in cells if cell.name not in launched and store.status(cell) in MENDABLE]
+        if not todo:
+            if _wait(cells, store):
+                continue  # what another process has run may be left to us
+            break
         todo.sort(key=lambda cell: store.status(cell) == "failed")
         before = {cell.name: store.written(cell) for cell in todo}
         broke = _launch(todo, launch, reasons)
@@ -98,11 +103,12 @@ def _launch(cells: list[Cell], launch: Launch, reasons: dict[str, str]) -> str |
     return None
 
 
-def _wait(cells: list[Cell], store: Store) -> None:
-    """Until no other process runs any of these cells."""
+def _wait(cells: list[Cell], store: Store) -> bool:
+    """Return when no other process runs any of these cells; whether one did."""
     said = 0
     while running := sum(store.status(cell) == "running" for cell in cells):
         if running != said:
             print(f"waiting for {running} cell{'s' * (running > 1)} that other processes run", flush=True)
             said = running
         time.sleep(POLL)
+    return said > 0

@@ -1,5 +1,6 @@
 """Which cells are launched, again and with which others, when launchers and workers misbehave. Nothing is trained."""
 
+import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from dcft import launching, records
@@ -141,15 +142,16 @@ def test_a_cell_that_failed_and_is_killed_now_is_run_alone_and_says_why(tmp_path
     assert "a worker was killed" in reasons["a"]
 
 
-def test_a_cell_that_another_process_gave_up_is_run_here(tmp_path, monkeypatch):
-    world = World(tmp_path, a=["done"], b=["done"])
-    real, looks = Store.status, iter(["running"] * 3)
+@pytest.mark.parametrize("others", [{}, {"a": ["done"]}], ids=["alone", "beside others"])
+def test_a_cell_that_another_process_gave_up_is_run_here(tmp_path, monkeypatch, others):
+    world = World(tmp_path, **others, b=["done"])
+    real, looks = Store.status, iter(["running"] * 4)
     monkeypatch.setattr(launching, "POLL", 0)
     monkeypatch.setattr(
         Store, "status", lambda self, c: (next(looks, None) if c.name == "b" else None) or real(self, c)
     )
     assert world.run() == {}
-    assert world.launches == [["a"], ["b"]]
+    assert world.launches == [*([name] for name in others), ["b"]]
 
 
 def test_what_failed_again_is_not_tried_a_third_time(tmp_path):
