@@ -20,17 +20,21 @@ class Estimator:
         self._rates = defaultdict(list)
         for record in records.read_all(results):
             if rates := _rates(record):
-                model, task, method = record["model"], record["task"], record["method"]
-                for key in ((model, task, method), (model, task), (model,)):
+                for key in _similar(record["model"], record["task"], record["method"]):
                     self._rates[key].append(rates)
 
     def seconds(self, cell: Cell, row: Row) -> float | None:
         """The estimate; None if no run of this backbone has been recorded."""
-        for key in ((row.model, cell.task, row.method), (row.model, cell.task), (row.model,)):
+        for key in _similar(row.model, cell.task, row.method):
             if rates := self._rates.get(key):
                 training, evaluation = (median(column) for column in zip(*rates, strict=True))
                 return cell.train_samples / training + cell.dev_samples / evaluation
         return None
+
+
+def _similar(model: str, task: str, method: str) -> list[tuple[str, ...]]:
+    """What runs are grouped by, from the most to the least alike."""
+    return [(model, task, method), (model, task), (model,)]
 
 
 def _rates(record: dict[str, Any]) -> tuple[float, float] | None:

@@ -21,21 +21,18 @@ def check(cells: list[Cell]) -> dict[str, str]:
     answers: dict[tuple[str, ...], str | None] = {}
     problems = {}
     for cell in cells:
-        for check, settings in (
-            (hub.require_model, ("model", "model.path")),
-            (hub.require_data, ("task", "data.root")),
-        ):
+        for require, settings in SOURCES:
             source = tuple(line for line in cell.overrides if line.lstrip("+").partition("=")[0] in settings)
             if source not in answers:
-                answers[source] = _ask(check, build(compose(cell.overrides)))
+                answers[source] = _ask(require, build(compose(cell.overrides)))
             if answers[source]:
                 problems.setdefault(cell.command, answers[source])
     return problems
 
 
-def _ask(check: Callable[[RunConfig], None], config: RunConfig) -> str | None:
+def _ask(require: Callable[[RunConfig], None], config: RunConfig) -> str | None:
     try:
-        check(config)
+        require(config)
     except UserError as error:
         return str(error)
     return None

@@ -44,7 +44,7 @@ def run(asked: Request, launch: Launch, retry: bool) -> None:
     _show_problems(problems)
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
-    print(_headline(swept, chosen, problems, store), flush=True)
+    print(_headline(swept, chosen, problems, store, Estimator(store.results)), flush=True)
     reasons = launching.run([cell for cell in chosen if cell.command not in problems], launch, store, retry)
     _report(swept, chosen, problems, reasons, store)
 
@@ -58,7 +58,7 @@ def _show_problems(problems: dict[str, str]) -> None:
         print(f"cannot run {_cells(count)}: {reason}", flush=True)
 
 
-def _headline(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> str:
+def _headline(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> str:
     """One line: how many cells are done and to run, and what running them costs."""
     statuses = {cell.command: store.status(cell) for cell in chosen if cell.command not in problems}
     counts = Counter(statuses.values())
@@ -68,7 +68,7 @@ def _headline(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store:
     parts += [f"{counts['running']} running elsewhere"] if counts["running"] else []
     parts += [f"{len(problems)} cannot run"] if problems else []
     line = f"table {swept.name}: {', '.join(parts)}"
-    return f"{line}; estimate: {_cost(swept, todo, Estimator(store.results))}" if todo else line
+    return f"{line}; estimate: {_cost(swept, todo, estimator)}" if todo else line
 
 
 def _cost(swept: Sweep, cells: list[Cell], estimator: Estimator) -> str:
@@ -101,7 +101,7 @@ def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store
     print(f"plan of {swept.name}: {swept.caption}")
     Console(highlight=False).print(grid)
     _show_problems(problems)
-    print(_headline(swept, chosen, problems, store))
+    print(_headline(swept, chosen, problems, store, estimator))
 
 
 def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons: dict[str, str], store: Store) -> None:
