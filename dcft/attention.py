@@ -28,6 +28,10 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
     scaled_size_sqrt,
 )
 
+from dcft.tuners.factored import project
+
+OWN_PROJECTIONS = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}  # where they are not those of the content
+
 
 def use(model: nn.Module, kind: str) -> None:
     """Choose how a model's DeBERTa encoders compute attention, in place; other backbones have nothing to choose.
@@ -70,16 +74,16 @@ class LeanSelfAttention(DisentangledSelfAttention):
         rel_embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """As `DisentangledSelfAttention.forward`, which still runs if positions or other queries are given."""
-        if query_states is not None or relative_pos is not None or not self.relative_attention:
+        parts = {"c2p", "p2c"}.intersection(self.pos_att_type if self.relative_attention else [])
+        if query_states is not None or relative_pos is not None or not parts:
             return super().forward(
                 hidden_states, attention_mask, output_attentions, query_states, relative_pos, rel_embeddings
             )
         batch, length, _ = hidden_states.shape
-        parts = len({"c2p", "p2c"}.intersection(self.pos_att_type))
-        scale = float(scaled_size_sqrt(hidden_states.new_empty(self.attention_head_size), 1 + parts))
-        query = self._by_head(self.query_proj(hidden_states)) / scale
-        key = self._by_head(self.key_proj(hidden_states))
-        value = self._by_head(self.value_proj(hidden_states))
+        scale = float(scaled_size_sqrt(hidden_states.new_empty(self.attention_head_size), 1 + len(parts)))
+        projections = (self.query_proj, self.key_proj, self.value_proj)
+        query, key, value = map(self._by_head, project(hidden_states, *projections))
+        query = query / scale
         shape = (self.num_attention_heads * batch, length, -1)
 
         position_key, position_query = self._positions(rel_embeddings, length)
@@ -89,7 +93,7 @@ class LeanSelfAttention(DisentangledSelfAttention):
         if position_query is not None:
             terms.append(_skewed(torch.bmm(key, position_query.mT / scale).view(shape)).mT)
         query, key = query.view(shape), key.view(shape)
-        scores = torch.baddbmm(reduce(torch.add, terms), query, key.mT) if terms else torch.bmm(query, key.mT)
+        scores = torch.baddbmm(reduce(torch.add, terms), query, key.mT)
         scores = scores.view(-1, batch, length, length)
         scores = scores.masked_fill_(~attention_mask.bool().transpose(0, 1), torch.finfo(scores.dtype).min)
         probabilities = self.dropout(softmax(scores, dim=-1))
@@ -105,31 +109,32 @@ class LeanSelfAttention(DisentangledSelfAttention):
         """Key and query of each distance, `heads x 2 * length - 1 x size`: keys from the largest on, queries to it."""
         if self.projected is not None and length in self.projected:
             return self.projected[length]
-        first, rows = _buckets(length, self.position_buckets, self.max_relative_positions, self.pos_ebd_size)
-        rows = rows.to(embeddings.device)
-        reached = self.pos_dropout(embeddings[first : first + int(rows[-1]) + 1])
-        projections = {"c2p": None, "p2c": None}
-        for part, shared, own, order in (
-            ("c2p", "key_proj", "pos_key_proj", rows.flip(0)),
-            ("p2c", "query_proj", "pos_query_proj", rows),
-        ):
-            if part in self.pos_att_type:
-                projection = getattr(self, shared if self.share_att_key else own)
-                projections[part] = self._by_head(projection(reached[None])).index_select(1, order)
-        positions = projections["c2p"], projections["p2c"]
+        reach = (self.position_buckets, self.max_relative_positions, self.pos_ebd_size)
+        first, end, rows = _buckets(length, *reach, embeddings.device)
+        layers = {"c2p": self.key_proj, "p2c": self.query_proj}
+        if not self.share_att_key:
+            layers = {part: getattr(self, name) for part, name in OWN_PROJECTIONS.items() if part in self.pos_att_type}
+        parts = [part for part in layers if part in self.pos_att_type]
+        outputs = project(self.pos_dropout(embeddings[first:end])[None], *(layers[part] for part in parts))
+        orders = {"c2p": rows.flip(0), "p2c": rows}
+        found = {
+            part: self._by_head(output).index_select(1, orders[part])
+            for part, output in zip(parts, outputs, strict=True)
+        }
+        positions = found.get("c2p"), found.get("p2c")
         if self.projected is not None:
             self.projected[length] = positions
         return positions
 
 
 @lru_cache(maxsize=1024)
-def _buckets(length: int, buckets: int, max_distance: int, span: int) -> tuple[int, Tensor]:
-    """The first row of the embeddings that a length can reach, and the row of each distance, counted from that one."""
+def _buckets(length: int, buckets: int, max_distance: int, span: int, device: torch.device) -> tuple[int, int, Tensor]:
+    """First and end of the rows that a length can reach; the row of each distance, counted from the first."""
     positions = torch.empty(length, 1)
     of_pair = build_relative_position(positions, positions, buckets, max_distance)[0]  # [query, key]
     of_distance = torch.cat([of_pair[0].flip(0), of_pair[1:, 0]])
     rows = torch.clamp(of_distance + span, 0, 2 * span - 1)
-    return int(rows[0]), rows - rows[0]
+    return int(rows[0]), int(rows[-1]) + 1, (rows - rows[0]).to(device)
 
 
 def _skewed(table: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A frozen linear layer with a low-rank update that is applied as two skinny products, forward and backward."""
+"""Frozen linear layers with low-rank updates that are applied as skinny products, forward and backward."""
 
 import warnings
 from collections.abc import Iterator
@@ -14,57 +14,62 @@ from torch.distributed.tensor import DTensor
 from dcft.tuners.base import LinearTunerLayer
 
 
-def factored_linear(x: Tensor, weight: Tensor, bias: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    """`y = x (weight + left right)^T + bias` without the sum of the two matrices.
+def factored_linear(x: Tensor, *layers: tuple[Tensor, Tensor | None, Tensor, Tensor]) -> tuple[Tensor, ...]:
+    """`y = x (weight + left right)^T + bias` of one or several layers, without the sum of the two matrices.
 
-    Forward it reads x and y once more than the layer alone, backward the gradients of both once or twice: the update is
-    added in place into what the large product has written, which autograd by itself would not do for the gradient of x.
+    Forward it reads x and each y once more than the layers alone, backward the gradients of y twice, x twice and its
+    gradient once: skinny products are those of all layers together, and what they give is added in place into what the
+    large products have written, which autograd by itself would not do for the gradient of x.
 
     Args:
         x: `... x in`; computed in autocast's type, if it is on.
-        weight: `out x in`.
-        bias: `out`, or None.
-        left: `out x rank`; fastest as the transpose of a contiguous `rank x out`.
-        right: `rank x in`.
+        layers: for each layer weight (`out x in`), bias (`out`, or None), left (`out x rank`; fastest as the transpose
+            of a contiguous `rank x out`) and right (`rank x in`).
 
     Returns:
-        `... x out`.
+        `... x out` for each layer.
     """
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-    tensors = (tensor if tensor is None else tensor.to(dtype) for tensor in (x, weight, bias, left, right))
-    return _FactoredLinear.apply(*tensors)
+    tensors = (x, *(tensor for layer in layers for tensor in layer))
+    return _FactoredLinear.apply(*(tensor if tensor is None else tensor.to(dtype) for tensor in tensors))
 
 
 class _FactoredLinear(torch.autograd.Function):
     # Products are written so that the long dimension of a skinny matrix is contiguous: three times faster on a CPU.
 
     @staticmethod
-    def forward(ctx, x, weight, bias, left, right):
-        y = F.linear(x, weight, bias)
+    def forward(ctx, x, *tensors):
+        weights, biases, lefts, rights = (tensors[i::4] for i in range(4))
+        right = torch.cat(rights)
         inner = F.linear(x, right).view(-1, right.shape[0])
-        y.view(-1, y.shape[-1]).addmm_(inner, left.T)
-        ctx.save_for_backward(x, weight, left, right, inner)
-        return y
+        ctx.ranks = [part.shape[0] for part in rights]
+        ctx.save_for_backward(x, right, inner, *weights, *lefts)
+        ys = []
+        for weight, bias, left, part in zip(weights, biases, lefts, inner.split(ctx.ranks, dim=1), strict=True):
+            ys.append(F.linear(x, weight, bias))
+            ys[-1].view(-1, left.shape[0]).addmm_(part, left.T)
+        return tuple(ys)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
-        x, weight, left, right, inner = ctx.saved_tensors
-        grad, rows = grad.reshape(-1, grad.shape[-1]), x.reshape(-1, x.shape[-1])
-        grad_inner = grad @ left
-        grads = [None] * 5
-        if ctx.needs_input_grad[0]:
-            grads[0] = (grad @ weight).addmm_(grad_inner, right).view(x.shape)
-        if ctx.needs_input_grad[1]:
-            grads[1] = grad.T @ rows
-        if ctx.needs_input_grad[2]:
-            grads[2] = grad.sum(0)
-        if ctx.needs_input_grad[3]:
-            grads[3] = (inner.T @ grad).T
-        if ctx.needs_input_grad[4]:
-            grads[4] = grad_inner.T @ rows
-        return tuple(grads)
+    def backward(ctx, *grads):
+        x, right, inner, *rest = ctx.saved_tensors
+        weights, lefts = rest[: len(grads)], rest[len(grads) :]
+        rows, grad_inner, grad_x, grad_tensors = x.reshape(-1, x.shape[-1]), torch.empty_like(inner), None, []
+        parts = inner.split(ctx.ranks, dim=1), grad_inner.split(ctx.ranks, dim=1)
+        for number, (grad, weight, left, part, grad_part) in enumerate(zip(grads, weights, lefts, *parts, strict=True)):
+            grad = grad.reshape(-1, left.shape[0])
+            grad_part.copy_(grad @ left)
+            if ctx.needs_input_grad[0]:
+                grad_x = grad @ weight if grad_x is None else grad_x.addmm_(grad, weight)
+            of_weight, of_bias = ctx.needs_input_grad[1 + 4 * number : 3 + 4 * number]
+            grad_tensors += [grad.T @ rows if of_weight else None, grad.sum(0) if of_bias else None]
+            grad_tensors += [(part.T @ grad).T, None]
+        grad_tensors[3::4] = (grad_inner.T @ rows).split(ctx.ranks)
+        if grad_x is not None:
+            grad_x = grad_x.addmm_(grad_inner, right).view(x.shape)
+        return grad_x, *grad_tensors
 
 
 class FactoredLayer(LinearTunerLayer):
@@ -118,22 +123,46 @@ class FactoredLayer(LinearTunerLayer):
         active = self.acting_adapters
         if not active:
             return self.base_layer(x, *args, **kwargs)
-        lefts, rights = zip(*map(self.get_factors, active), strict=True)
-        left, right = (lefts[0], rights[0]) if len(active) == 1 else (torch.cat(lefts, 1), torch.cat(rights))
-        base = self.base_layer
-        if _computes_as_a_linear_layer(base):
-            return factored_linear(x, base.weight, base.bias, left, right)
-        result = base(x, *args, **kwargs)
+        if _is_plain_linear(self.base_layer):
+            return factored_linear(x, self._operands())[0]
+        result = self.base_layer(x, *args, **kwargs)
+        *_, left, right = self._operands()
         return result + F.linear(F.linear(self._cast_input_dtype(x, right.dtype), right), left).to(result.dtype)
+
+    def _operands(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """The frozen weight and bias, and the factors of all acting adapters as one pair."""
+        base, pairs = self.get_base_layer(), list(map(self.get_factors, self.acting_adapters))
+        if len(pairs) == 1:
+            return base.weight, base.bias, *pairs[0]
+        lefts, rights = zip(*pairs, strict=True)
+        return base.weight, base.bias, torch.cat(lefts, 1), torch.cat(rights)
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         return True
 
 
-def _computes_as_a_linear_layer(module: nn.Module) -> bool:
+def project(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
+    """The outputs of several layers for the same input (query, key and value), which factored layers read together."""
+    together = (
+        isinstance(layer, FactoredLayer)
+        and layer.acting_adapters
+        and not _has_hooks(layer)
+        and _is_plain_linear(layer.base_layer)
+        for layer in layers
+    )
+    if all(together):
+        return factored_linear(x, *(layer._operands() for layer in layers))
+    return tuple(layer(x) for layer in layers)
+
+
+def _is_plain_linear(module: nn.Module) -> bool:
     """Not a subclass (quantised, another adapter), no hooks that want to see its input, no forward put in its place."""
-    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return type(module) is nn.Linear and not hooks and "forward" not in vars(module)
+    return type(module) is nn.Linear and "forward" not in vars(module) and not _has_hooks(module)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind) for kind in kinds)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import nn
 
 from dcft import DcftConfig, SoraConfig, merged
 from dcft.tuners.dcft import DcftLayer
-from dcft.tuners.factored import factored_linear
+from dcft.tuners.factored import factored_linear, project
 
 
 def operands(dtype=torch.float64, bias=True):
@@ -20,6 +20,10 @@ def operands(dtype=torch.float64, bias=True):
         name: torch.randn(shape, generator=generator).to(dtype).requires_grad_() for name, shape in shapes.items()
     }
     return tensors if bias else tensors | {"bias": None}
+
+
+def forward(x, *layer):
+    return factored_linear(x, layer)[0]
 
 
 def stack(*sizes, config=None, dtype=torch.float64):
@@ -40,15 +44,44 @@ def stack(*sizes, config=None, dtype=torch.float64):
 def test_gradients_of_all_operands_are_exact(bias):
     tensors = operands(bias=bias)
     expected = F.linear(tensors["x"], tensors["weight"] + tensors["left"] @ tensors["right"], tensors["bias"])
-    torch.testing.assert_close(factored_linear(**tensors), expected)
-    assert torch.autograd.gradcheck(factored_linear, tuple(tensors.values()))
+    torch.testing.assert_close(forward(*tensors.values()), expected)
+    assert torch.autograd.gradcheck(forward, tuple(tensors.values()))
+
+
+def test_gradients_of_layers_that_share_an_input_are_exact():
+    one, two = operands(), operands()
+    two |= {"left": two["left"][:, :1].detach().requires_grad_(), "right": two["right"][:1].detach().requires_grad_()}
+    layers = [list(tensors.values())[1:] for tensors in (one, two)]
+    for ours, theirs in zip(
+        factored_linear(one["x"], *layers), (forward(one["x"], *layer) for layer in layers), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+    tensors = (one["x"], *layers[0], *layers[1])
+    assert torch.autograd.gradcheck(lambda x, *rest: factored_linear(x, rest[:4], rest[4:]), tensors)
+    first, _ = factored_linear(one["x"], *layers)  # the other output is not used
+    first.sum().backward()
+    assert two["left"].grad.abs().sum() == 0
+
+
+def test_projecting_together_is_projecting_one_by_one_whatever_the_layers_are():
+    model = stack(8, 12, 8)
+    layer = model.base_model.model[0]
+    x = torch.randn(3, 8, dtype=torch.float64)
+    linear = nn.Linear(8, 4).double()
+    for layers in ([layer, layer], [layer, linear], [linear, linear]):
+        for ours, theirs in zip(project(x, *layers), [each(x) for each in layers], strict=True):
+            torch.testing.assert_close(ours, theirs)
+    seen = []
+    layer.register_forward_hook(lambda *_: seen.append(1))
+    project(x, layer, layer)
+    assert len(seen) == 2, "a hook was passed over"
 
 
 def test_a_frozen_operand_gets_no_gradient_and_costs_none():
     tensors = operands()
     for name in ("x", "weight", "bias"):
         tensors[name] = tensors[name].detach()
-    factored_linear(**tensors).sum().backward()
+    forward(*tensors.values()).sum().backward()
     assert tensors["x"].grad is None
     assert tensors["weight"].grad is None
     assert tensors["left"].grad is not None
@@ -57,7 +90,7 @@ def test_a_frozen_operand_gets_no_gradient_and_costs_none():
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (0, 5), (2, 1, 3, 5)])
 def test_any_number_of_leading_dimensions(shape):
     tensors = operands() | {"x": torch.randn(shape, dtype=torch.float64, requires_grad=True)}
-    y = factored_linear(**tensors)
+    y = forward(*tensors.values())
     assert y.shape == (*shape[:-1], 4)
     y.sum().backward()
     assert tensors["x"].grad.shape == shape
@@ -66,12 +99,12 @@ def test_any_number_of_leading_dimensions(shape):
 def test_autocast_rounds_products_and_nothing_else():
     tensors = operands(torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        y = factored_linear(**tensors)
+        y = forward(*tensors.values())
         theirs = F.linear(tensors["x"], tensors["weight"], tensors["bias"])
     assert y.dtype == theirs.dtype == torch.bfloat16
     y.float().square().sum().backward()
     exact = operands()
-    factored_linear(**exact).square().sum().backward()
+    forward(*exact.values()).square().sum().backward()
     for name, tensor in tensors.items():
         assert tensor.grad.dtype == torch.float32
         assert (tensor.grad - exact[name].grad).norm() < 0.02 * exact[name].grad.norm()
