@@ -33,11 +33,16 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
     encoded = {name: _encode(config, tokenizer, name, rows, source) for name, rows in splits.items()}
     train = encoded.pop("train")
     return TaskData(
-        train=train.remove_columns([c for c in ("example", "offsets") if c in train.column_names]),
+        train=inputs(train),
         dev=concatenate_datasets(list(encoded.values())),
         dev_rows={name: splits[name] for name in encoded},
         source=source,
     )
+
+
+def inputs(encoded: Dataset) -> Dataset:
+    """Encoded rows without the columns that only reading answers off needs."""
+    return encoded.remove_columns([c for c in ("example", "offsets") if c in encoded.column_names])
 
 
 def _encode(
