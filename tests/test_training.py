@@ -196,16 +196,18 @@ def test_the_penalty_is_part_of_the_training_loss_only(cell):
     assert with_penalty["history"][0]["loss"] == pytest.approx(without["history"][0]["loss"], rel=1e-3)
 
 
-def test_tokens_come_from_the_cache_and_the_cache_knows_its_content(cell, monkeypatch):
-    config = cell("task=toy_cls", "model=tiny-bert", *SHORT)
+@pytest.mark.parametrize("task", ["toy_cls", "toy_qa"])
+def test_tokens_come_from_the_cache_and_the_cache_knows_its_content(cell, monkeypatch, task):
+    config = cell(f"task={task}", "model=tiny-bert", *SHORT)
     tokenizer = models.load_tokenizer(config.model)
     first = encode.prepare(config, tokenizer)
     monkeypatch.setattr(type(tokenizer), "__call__", lambda *_, **__: pytest.fail("tokenised again"))
     again = encode.prepare(config, tokenizer)
     assert again.train["input_ids"] == first.train["input_ids"]
     monkeypatch.undo()
-    shorter = encode.prepare(cell("task=toy_cls", "model=tiny-bert", *SHORT, "data.max_length=8"), tokenizer)
-    assert max(map(len, shorter.train["input_ids"])) == 8
+    settings = ["data.max_length=12", *(["task.doc_stride=2"] if task == "toy_qa" else [])]
+    shorter = encode.prepare(cell(f"task={task}", "model=tiny-bert", *SHORT, *settings), tokenizer)
+    assert max(map(len, shorter.train["input_ids"])) == 12
 
 
 def test_training_never_asks_which_method_it_runs():

@@ -22,7 +22,7 @@ class TaskData:
     """The data of one run: raw rows for scoring, encoded rows for the model."""
 
     train: Dataset  # encoded; columns are the model's inputs
-    dev: Dataset  # encoded; every dev set, one after the other, in order
+    dev: Dataset  # encoded; every dev set, one after the other, in order; spans have columns to read answers off
     dev_rows: dict[str, Dataset]  # raw, by dev set
     source: DataSource
 
@@ -33,7 +33,7 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
     encoded = {name: _encode(config, tokenizer, name, rows, source) for name, rows in splits.items()}
     train = encoded.pop("train")
     return TaskData(
-        train=inputs(train),
+        train=train,
         dev=concatenate_datasets(list(encoded.values())),
         dev_rows={name: splits[name] for name in encoded},
         source=source,
@@ -41,7 +41,7 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
 
 
 def inputs(encoded: Dataset) -> Dataset:
-    """Encoded rows without the columns that only reading answers off needs."""
+    """Encoded rows without the columns that answers are read off with."""
     return encoded.remove_columns([c for c in ("example", "offsets") if c in encoded.column_names])
 
 
@@ -50,7 +50,7 @@ def _encode(
 ) -> Dataset:
     settings = {"max_length": config.data.max_length}
     if config.task.kind == "span":
-        settings["doc_stride"] = config.task.doc_stride
+        settings |= {"doc_stride": config.task.doc_stride, "train": split == "train"}
     content = {
         "version": VERSION,
         "tokenizers": version("tokenizers"),
