@@ -18,8 +18,8 @@ BATCHES_PER_GROUP = 50  # batches among which lengths are sorted: the larger, th
 class Rows(Dataset):
     """Encoded rows in memory, cut out and padded on the right a batch at a time.
 
-    A batch takes some 0.05 ms. One that `datasets` reads and `tokenizer.pad` pads takes 1 to 4 ms, a fifth of a small
-    model's step on a GPU (`scripts/bench.py tokens` measures both).
+    A batch takes a tenth of a millisecond or so. One that `datasets` reads and `tokenizer.pad` pads takes 1 to 4 ms, a
+    good part of a small model's step on a GPU (`dcft/bench/tokens.py` measures both).
 
     Args:
         data: encoded rows; the columns are the model's inputs, lists of one length in each row or numbers.

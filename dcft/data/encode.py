@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
@@ -30,7 +31,7 @@ class TaskData:
 def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
     """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens)."""
     splits, source = load(config)
-    encoded = {name: _encode(config, tokenizer, name, rows, source) for name, rows in splits.items()}
+    encoded = {name: _cached(config, tokenizer, name, rows, source) for name, rows in splits.items()}
     train = encoded.pop("train")
     return TaskData(
         train=train,
@@ -45,12 +46,30 @@ def inputs(encoded: Dataset) -> Dataset:
     return encoded.remove_columns([c for c in ("example", "offsets") if c in encoded.column_names])
 
 
-def _encode(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, source: DataSource
-) -> Dataset:
+def tokenise(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, **cache) -> Dataset:
+    """Encode the rows of one split.
+
+    Args:
+        config: its task, and where texts are cut.
+        tokenizer: the backbone's.
+        split: "train", or the name of a dev set, whose spans get columns to read answers off.
+        rows: raw, as `sources.load` gives them.
+        cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
+    """
+    module = squad if config.task.kind == "span" else glue
+    return module.encode(rows, tokenizer, **_settings(config, split), **cache)
+
+
+def _settings(config: RunConfig, split: str) -> dict[str, Any]:
     settings = {"max_length": config.data.max_length}
     if config.task.kind == "span":
         settings |= {"doc_stride": config.task.doc_stride, "train": split == "train"}
+    return settings
+
+
+def _cached(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, source: DataSource
+) -> Dataset:
     content = {
         "version": VERSION,
         "tokenizers": version("tokenizers"),
@@ -59,13 +78,11 @@ def _encode(
         "rows": len(rows),
         "data": source.identity,
         "tokenizer": [type(tokenizer).__name__, model_identity(config.model)],
-        **settings,
+        **_settings(config, split),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
     folder = Path(config.outputs.dir) / "cache" / "tokens"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{config.task.name}-{split}-{key}"
-    module = squad if config.task.kind == "span" else glue
-    return module.encode(
-        rows, tokenizer, **settings, cache_file_name=str(folder / f"{name}.arrow"), new_fingerprint=name
-    )
+    file = str(folder / f"{name}.arrow")
+    return tokenise(config, tokenizer, split, rows, cache_file_name=file, new_fingerprint=name)
