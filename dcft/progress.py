@@ -6,11 +6,17 @@ from transformers import TrainerCallback
 
 
 class ProgressBar(TrainerCallback):
-    """Steps, loss and time left; without a terminal only the evaluations are printed."""
+    """Steps, loss and time left; without a terminal only the evaluations are printed.
 
-    def __init__(self, cell: str, metric: str):
+    Args:
+        cell: its name.
+        metric: name of the score.
+        padding: tokens of padding for each real one in training.
+    """
+
+    def __init__(self, cell: str, metric: str, padding: float):
         self.console = Console(highlight=False, soft_wrap=True)
-        self.cell, self.metric = cell, metric
+        self.cell, self.metric, self.padding = cell, metric, padding
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.bar = Progress(
@@ -26,7 +32,7 @@ class ProgressBar(TrainerCallback):
         self.bar.start()
         self.task = self.bar.add_task("loss   -  ", total=state.max_steps, completed=state.global_step)
         begun = f"resumed at step {state.global_step}" if state.global_step else f"{state.max_steps} steps"
-        self.console.print(f"{self.cell}: {begun}")
+        self.console.print(f"{self.cell}: {begun}, {self.padding:.1%} padding")
 
     def on_step_end(self, args, state, control, **kwargs):
         self.bar.update(self.task, completed=state.global_step)

@@ -70,7 +70,7 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
         "whole_data": None if source is None else int(whole),
         "error": record["error"],
         "attempts": record["attempts"],
-        **{key: record[key] for key in ("score", "metrics", "params", "time", "peak_memory_mb")},
+        **{key: record[key] for key in ("score", "metrics", "params", "tokens", "time", "peak_memory_mb")},
     }
 
 

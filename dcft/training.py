@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import pyarrow.compute
+import numpy as np
 import torch
 import transformers
-from datasets import Dataset
-from transformers import DataCollatorWithPadding, PrinterCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainingArguments, set_seed
 
-from dcft import distributed, hub, methods, models, provenance, records, tracking
+from dcft import batches, distributed, hub, methods, models, provenance, records, tracking
 from dcft.config import RunConfig
 from dcft.data import encode
 from dcft.errors import RunFailed, UserError
@@ -118,6 +117,7 @@ def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
         "toy": config.task.toy,
         "substitute_backbone": config.model.substitute,
         "params": None,
+        "tokens": None,
         "time": None,
         "peak_memory_mb": None,
         "data_source": None,
@@ -148,22 +148,26 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
         advice = "torchrun works without; leave fsdp= out"
         raise UserError(f"fsdp=true: FSDP shares out the parameters that this method changes after each step; {advice}")
     data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
+    train, dev = (batches.Rows(rows, backbone.tokenizer) for rows in (data.train, encode.inputs(data.dev)))
+    grouping = train.lengths if config.train.group_by_length else np.zeros_like(train.lengths)
+    order = batches.LengthGroupedSampler(grouping, config.train.batch_size, config.seed)
+    tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, distributed.processes())
     record |= {
         "params": prepared.params,
+        "tokens": tokens,
         "model_source": backbone.source,
         "data_source": data.source.as_dict(),
     }
-    progress = ProgressBar(config.cell, config.task.score[0])
+    progress = ProgressBar(config.cell, config.task.score[0], tokens["computed"] / tokens["real"] - 1)
     trainer = CellTrainer(
         model=prepared.model,
         args=_arguments(config, layer),
-        train_dataset=data.train,
-        eval_dataset=data.dev.remove_columns([c for c in ("example", "offsets") if c in data.dev.column_names]),
-        data_collator=DataCollatorWithPadding(backbone.tokenizer),
+        train_dataset=train,
+        eval_dataset=dev,
         callbacks=[progress, tracker] if distributed.is_first() else [],
         scorer=Scorer(config.task, data),
         hooks=prepared.hooks,
-        lengths=_lengths(data.train) if config.train.group_by_length else [0] * len(data.train),
+        order=order,
         autocast=config.precision == "bf16" and config.fsdp,
     )
     if config.fsdp and not trainer.is_fsdp_enabled:  # accelerate says nothing and trains without
@@ -221,10 +225,6 @@ def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: else the Trainer would multiply the batch
     return arguments
-
-
-def _lengths(data: Dataset):
-    return pyarrow.compute.list_value_length(data.with_format("arrow")[:]["input_ids"]).to_numpy()
 
 
 def _last_checkpoint(config: RunConfig) -> str | None:

@@ -11,8 +11,6 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcft import request, sweeping
-
 
 @dataclass
 class TableSweeperConfig:
@@ -32,6 +30,8 @@ class TableSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
+        from dcft import request, sweeping  # loads pandas: Hydra imports this file for each cell, too
+
         sweeping.run(
             request.read(arguments),
             lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),

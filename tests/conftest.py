@@ -37,6 +37,15 @@ def configure(*overrides: str) -> RunConfig:
 
 
 @pytest.fixture
+def one_thread():
+    """As torchrun gives to each process; more only wait for each other in models as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def cell(tmp_path):
     """Configure a cell whose files lie in the test's own folder."""
 

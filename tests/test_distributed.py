@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
 from dcft import models, records, training
+from dcft.batches import Share
 from dcft.errors import UserError
-from dcft.trainer import Share
 from tests.conftest import ADALORA_SHORT, ROOT, configure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Two epochs of three steps; the last batch of each has one row, so that one of two processes has none.
 BASE = ["model=tiny-bert", "train.epochs=2", "data.max_train=17", "train.batch_size=8", "eval.every=2"]
@@ -120,15 +122,6 @@ def overrides(cases, folder):
         ]
         for name, values in cases.items()
     }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As torchrun gives to each process; more only wait for each other in models as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run_on_two(cases, parent):

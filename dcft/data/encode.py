@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
@@ -22,7 +23,7 @@ class TaskData:
     """The data of one run: raw rows for scoring, encoded rows for the model."""
 
     train: Dataset  # encoded; columns are the model's inputs
-    dev: Dataset  # encoded; every dev set, one after the other, in order
+    dev: Dataset  # encoded; every dev set, one after the other, in order; spans have columns to read answers off
     dev_rows: dict[str, Dataset]  # raw, by dev set
     source: DataSource
 
@@ -30,22 +31,45 @@ class TaskData:
 def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
     """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens)."""
     splits, source = load(config)
-    encoded = {name: _encode(config, tokenizer, name, rows, source) for name, rows in splits.items()}
+    encoded = {name: _cached(config, tokenizer, name, rows, source) for name, rows in splits.items()}
     train = encoded.pop("train")
     return TaskData(
-        train=train.remove_columns([c for c in ("example", "offsets") if c in train.column_names]),
+        train=train,
         dev=concatenate_datasets(list(encoded.values())),
         dev_rows={name: splits[name] for name in encoded},
         source=source,
     )
 
 
-def _encode(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, source: DataSource
-) -> Dataset:
+def inputs(encoded: Dataset) -> Dataset:
+    """Encoded rows without the columns that answers are read off with."""
+    return encoded.remove_columns([c for c in ("example", "offsets") if c in encoded.column_names])
+
+
+def tokenise(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, **cache) -> Dataset:
+    """Encode the rows of one split.
+
+    Args:
+        config: its task, and where texts are cut.
+        tokenizer: the backbone's.
+        split: "train", or the name of a dev set, whose spans get columns to read answers off.
+        rows: raw, as `sources.load` gives them.
+        cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
+    """
+    module = squad if config.task.kind == "span" else glue
+    return module.encode(rows, tokenizer, **_settings(config, split), **cache)
+
+
+def _settings(config: RunConfig, split: str) -> dict[str, Any]:
     settings = {"max_length": config.data.max_length}
     if config.task.kind == "span":
-        settings["doc_stride"] = config.task.doc_stride
+        settings |= {"doc_stride": config.task.doc_stride, "train": split == "train"}
+    return settings
+
+
+def _cached(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, source: DataSource
+) -> Dataset:
     content = {
         "version": VERSION,
         "tokenizers": version("tokenizers"),
@@ -54,13 +78,11 @@ def _encode(
         "rows": len(rows),
         "data": source.identity,
         "tokenizer": [type(tokenizer).__name__, model_identity(config.model)],
-        **settings,
+        **_settings(config, split),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
     folder = Path(config.outputs.dir) / "cache" / "tokens"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{config.task.name}-{split}-{key}"
-    module = squad if config.task.kind == "span" else glue
-    return module.encode(
-        rows, tokenizer, **settings, cache_file_name=str(folder / f"{name}.arrow"), new_fingerprint=name
-    )
+    file = str(folder / f"{name}.arrow")
+    return tokenise(config, tokenizer, split, rows, cache_file_name=file, new_fingerprint=name)

@@ -4,12 +4,14 @@ from collections import defaultdict
 
 import numpy as np
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 OUTSIDE = [-1, -1]  # offset of a token that is not part of the paragraph
 
 
-def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, doc_stride: int, **cache) -> Dataset:
+def encode(
+    data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, doc_stride: int, train: bool = False, **cache
+) -> Dataset:
     """Split each question and paragraph into windows, with the tokens of the first answer as labels.
 
     A window that does not hold the whole answer, or a question without one, points to the first token.
@@ -19,6 +21,7 @@ def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, d
         tokenizer: a fast tokenizer.
         max_length: tokens of a window, question included.
         doc_stride: tokens of the paragraph that neighbouring windows share.
+        train: leave out what only `predict_answers` needs; it takes longer than the rest.
         cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
 
     Returns:
@@ -35,21 +38,21 @@ def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, d
             max_length=max_length,
             stride=doc_stride,
             return_overflowing_tokens=True,
-            return_offsets_mapping=True,
+            return_offsets_mapping=not train,
         )
         rows = encoded.pop("overflow_to_sample_mapping")
-        offsets = encoded.pop("offset_mapping")
-        encoded["example"] = [indices[row] for row in rows]
-        encoded["offsets"] = [
-            [
-                list(offset) if part == 1 else OUTSIDE
-                for offset, part in zip(window, encoded.sequence_ids(i), strict=True)
-            ]
-            for i, window in enumerate(offsets)
-        ]
-        spans = [_span(batch["answers"][row], window) for row, window in zip(rows, encoded["offsets"], strict=True)]
+        spans = [_span(batch["answers"][row], encoded, window) for window, row in enumerate(rows)]
         encoded["start_positions"] = [start for start, _ in spans]
         encoded["end_positions"] = [end for _, end in spans]
+        if not train:
+            encoded["example"] = [indices[row] for row in rows]
+            encoded["offsets"] = [
+                [
+                    list(offset) if part == 1 else OUTSIDE
+                    for offset, part in zip(offsets, encoded.sequence_ids(window), strict=True)
+                ]
+                for window, offsets in enumerate(encoded.pop("offset_mapping"))
+            ]
         return encoded
 
     return data.map(
@@ -57,14 +60,13 @@ def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, d
     )
 
 
-def _span(answers: dict, offsets: list[list[int]]) -> tuple[int, int]:
+def _span(answers: dict, encoded: BatchEncoding, window: int) -> tuple[int, int]:
     """First and last token of the first answer in this window, or (0, 0)."""
     if not answers["text"]:
         return 0, 0
     first = answers["answer_start"][0]
     last = first + len(answers["text"][0]) - 1
-    start = next((t for t, (low, high) in enumerate(offsets) if low <= first < high), None)
-    end = next((t for t, (low, high) in enumerate(offsets) if low <= last < high), None)
+    start, end = (encoded.char_to_token(window, character, sequence_index=1) for character in (first, last))
     return (0, 0) if start is None or end is None else (start, end)
 
 

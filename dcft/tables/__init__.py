@@ -90,7 +90,8 @@ def write(grid: Grid, results: Path) -> list[Path]:
     texts = {folder / f"{grid.label}.{suffix}": render(grid) for suffix, render in FORMATS.items()}
     for path, text in texts.items():
         try:
-            atomic.write(path, text)
+            if not path.is_file() or path.read_bytes() != text.encode():  # flushing to disk takes longer than rendering
+                atomic.write(path, text)
         except OSError as error:
             raise UserError(f"{folder} cannot be written ({error.strerror}); give another results folder") from error
     return list(texts)

@@ -75,6 +75,14 @@ def test_an_answer_cut_by_a_window_is_no_label_there():
     assert windows["start_positions"][-1] > 0
 
 
+def test_windows_for_training_only_lack_what_answers_are_read_off_with():
+    data = questions((" ".join(["red"] * 40) + " Berlin", (160, 166)), ("Ada lives in Berlin .", (0, 0)))
+    whole, windows = encode(data), squad.encode(data, TOKENIZER, 24, 6, train=True)
+    assert set(whole.column_names) - set(windows.column_names) == {"example", "offsets"}
+    for name in windows.column_names:
+        assert windows[name] == whole[name]
+
+
 def one_window(context="Ada lives in Berlin ."):
     data = questions((context, (13, 19)))
     windows = encode(data, max_length=64)
