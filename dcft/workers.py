@@ -60,14 +60,14 @@ class Worker:
 
     def begin(self, label: str, overrides: list[str]) -> None:
         """Start a cell: what `python run.py OVERRIDES` does."""
-        with suppress(BrokenPipeError, ConnectionResetError):  # `end` says why
+        with suppress(ConnectionError):  # `end` says why
             self.connection.send((label, overrides))
 
     def end(self) -> str | None:
         """Wait for the cell's end; returns what went wrong, in one line, or None."""
         try:
             return self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionError):
             self._process.join()
             code = self._process.exitcode
             return f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
@@ -88,7 +88,7 @@ def _work(connection, environment: dict[str, str], alone: bool) -> None:
     os.environ.update(environment)  # before torch is loaded, which reads it once
     if not alone:
         sys.stdout, sys.stderr = Labelled(sys.stdout), Labelled(sys.stderr)
-    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # the sweep has ended
         while True:
             label, sys.argv[1:] = connection.recv()
             if alone:

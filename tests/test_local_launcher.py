@@ -11,7 +11,7 @@ from hydra.core.utils import JobStatus
 from rich.console import Console
 
 from dcft import workers
-from dcft.workers import Labelled
+from dcft.workers import Labelled, Worker
 from hydra_plugins.local_launcher import LocalLauncher
 
 # Writes what it sees; "meet" ends only beside another one, "die" is killed, "refuse" ends with an error.
@@ -90,6 +90,15 @@ def test_by_default_each_gpu_has_a_cell(launch, monkeypatch):
     errors, seen = launch(None, "meet1=meet", "meet2=meet")
     assert errors == [None] * 2
     assert {place["CUDA_VISIBLE_DEVICES"] for place in seen.values()} == {"0", "1"}
+
+
+def test_a_worker_that_nobody_listens_to_any_more_ends_quietly(launch, capfd):
+    """As after Ctrl-C: its last answer is not read."""
+    worker = Worker(workers.share(0, 2, []), alone=False)
+    worker.begin("[1/2]", ["a=run"])
+    assert worker.connection.poll(60)
+    worker.close()
+    assert capfd.readouterr() == ("[1/2] a: first\n[1/2] a: last\n", "")
 
 
 def test_shares(monkeypatch):
