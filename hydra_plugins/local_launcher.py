@@ -1,18 +1,13 @@
-"""`hydra/launcher=local`, the default of tables: cells run one after the other in a process beside the sweep.
+"""`hydra/launcher=local`, the default of tables: cells run in processes beside the sweep, `n_jobs` of them at once.
 
 A cell that dies (out of memory, say) takes nothing with it: the process is replaced, as it is after a cell that failed.
-If the sweep dies instead, the process ends with the cell that it is at.
+If the sweep dies instead, each process ends with the cell that it is at.
 """
 
-import multiprocessing
-import os
-import runpy
-import signal
-import sys
+from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
@@ -20,10 +15,15 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from dcft import workers
+from dcft.errors import UserError
+from dcft.workers import Worker
+
 
 @dataclass
 class LocalLauncherConfig:
     _target_: str = "hydra_plugins.local_launcher.LocalLauncher"
+    n_jobs: int | None = None  # cells at once; null: one for each GPU, and one without a GPU
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="dcft")
@@ -32,64 +32,34 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 class LocalLauncher(Launcher):
     """Runs for each job what a person would type: `python run.py OVERRIDES`."""
 
+    def __init__(self, n_jobs: int | None):
+        self.n_jobs = n_jobs
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        pass
+        if self.n_jobs is not None and self.n_jobs < 1:
+            raise UserError(f"hydra.launcher.n_jobs={self.n_jobs}: give how many cells to run at once, at least 1")
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        returns, worker = [], _Worker()
+        devices, total = workers.gpus(), len(job_overrides)
+        at_once = min(self.n_jobs or len(devices) or 1, total)
+        returns = [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
+        waiting = deque(range(total))
+        idle = [Worker(workers.share(number, at_once, devices), alone=at_once == 1) for number in range(at_once)]
+        busy: dict[Connection, tuple[Worker, int]] = {}
         try:
-            for number, overrides in enumerate(job_overrides, start=1):
-                print(f"\n[{number}/{len(job_overrides)}]", flush=True)
-                error = worker.run(list(overrides))
-                returns.append(JobReturn(overrides=overrides, status=JobStatus.COMPLETED))
-                if error is not None:
-                    returns[-1] = JobReturn(
-                        overrides=overrides, status=JobStatus.FAILED, _return_value=RuntimeError(error)
-                    )
-                    worker.close()
-                    worker = _Worker()
+            while waiting or busy:
+                while idle and waiting:
+                    worker, job = idle.pop(0), waiting.popleft()
+                    worker.begin(f"[{job + 1}/{total}]", list(job_overrides[job]))
+                    busy[worker.connection] = worker, job
+                for connection in wait(busy):
+                    worker, job = busy.pop(connection)
+                    if (error := worker.end()) is not None:
+                        returns[job].status = JobStatus.FAILED
+                        returns[job].return_value = RuntimeError(error)
+                        worker = worker.replace()
+                    idle.append(worker)
         finally:
-            worker.close()
+            for worker in [*idle, *(worker for worker, _ in busy.values())]:
+                worker.close()
         return returns
-
-
-class _Worker:
-    """A process that runs cells until its connection closes, by `close` or because this process is gone."""
-
-    def __init__(self):
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs,))
-        self._process.start()
-        theirs.close()
-
-    def run(self, overrides: list[str]) -> str | None:
-        """Run one cell; returns what went wrong, in one line, or None."""
-        try:
-            self._connection.send(overrides)
-            return self._connection.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            self._process.join()
-            code = self._process.exitcode
-            return f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-
-    def close(self) -> None:
-        """Let the process end, after the cell that it is at."""
-        self._connection.close()
-        self._process.join()
-
-
-def _work(connection: Connection) -> None:
-    os.environ.pop("HYDRA_FULL_ERROR", None)  # run.py has set it for itself
-    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
-        while True:
-            sys.argv[1:] = connection.recv()
-            error = None
-            try:
-                runpy.run_path(sys.argv[0], run_name="__main__")
-            except SystemExit as end:
-                error = str(end.code) if end.code else None
-            if error:
-                print(error, file=sys.stderr, flush=True)
-                error = error.removeprefix("error: ")
-            connection.send(error)

@@ -1,8 +1,10 @@
 """The same small table on every launcher: it ends, it survives a worker's death, a killed sweep goes on."""
 
+import json
 import os
 import time
 
+import joblib
 import pytest
 
 from tests.conftest import ROOT
@@ -10,12 +12,18 @@ from tests.test_sweep import FAULTS, PAIR, kill_in_the_middle, stored
 
 pytestmark = pytest.mark.slow
 LAUNCHERS = {
+    "local": ["hydra.launcher.n_jobs=2"],
     "joblib": ["hydra.launcher.n_jobs=2"],
     "submitit_local": [],
     "submitit_slurm": ["hydra.launcher.partition=any"],
     "ray": ["+hydra.launcher.ray.init.num_cpus=2"],
 }
-PACKAGES = {"submitit_local": "hydra_submitit_launcher", "submitit_slurm": "hydra_submitit_launcher"}
+TWO_AT_ONCE = ("local", "joblib", "ray")  # and each with half of the threads
+PACKAGES = {
+    "local": "local_launcher",
+    "submitit_local": "hydra_submitit_launcher",
+    "submitit_slurm": "hydra_submitit_launcher",
+}
 
 
 @pytest.fixture(params=LAUNCHERS)
@@ -34,6 +42,9 @@ def test_a_table_runs_and_is_not_run_twice(command, tmp_path, launcher):
     assert first.returncode == 0, first.stdout + first.stderr
     records = stored(tmp_path)
     assert len(records) == 3
+    if launcher[0].partition("=")[2] in TWO_AT_ONCE:
+        threads = {json.loads(record)["hardware"]["threads"] for record in records.values()}
+        assert 2 * max(threads) <= max(joblib.cpu_count(), 2)
     second = command(*PAIR, *launcher)
     assert second.returncode == 0
     assert "3 cells, 3 done, 0 to run" in second.stdout
