@@ -20,6 +20,7 @@ __all__ = [
     "SoraConfig",
     "SoraModel",
     "gate_penalty",
+    "merged",
     "orthogonality_loss",
     "save_as_lora",
 ]

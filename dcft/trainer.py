@@ -12,10 +12,11 @@ from datasets import Dataset
 from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, set_seed
 
-from dcft import distributed
+from dcft import attention, distributed
 from dcft.errors import RunFailed
 from dcft.methods import Hooks
 from dcft.scoring import Scorer
+from dcft.tuners import merged
 
 BATCHES_PER_GROUP = 50  # batches among which lengths are sorted: the larger, the less padding and the less mixing
 
@@ -172,11 +173,12 @@ class CellTrainer(Trainer):
         share = Share(order, size, self.args.process_index, self.args.world_size)
         loss_sum, mine = 0.0, []
         self.model.eval()
-        for batch, inputs in enumerate(self._loader(self.eval_dataset, share)):
-            loss, logits, _ = self.prediction_step(self.model, inputs, prediction_loss_only=False)
-            loss_sum += loss.item() * share.rows(batch)
-            columns = [part.float().cpu().numpy() for part in (logits if isinstance(logits, tuple) else (logits,))]
-            mine += list(zip(*columns, strict=True))[: share.rows(batch)]
+        with merged(self.model), attention.constant_weights(self.model):
+            for batch, inputs in enumerate(self._loader(self.eval_dataset, share)):
+                loss, logits, _ = self.prediction_step(self.model, inputs, prediction_loss_only=False)
+                loss_sum += loss.item() * share.rows(batch)
+                columns = [part.float().cpu().numpy() for part in (logits if isinstance(logits, tuple) else (logits,))]
+                mine += list(zip(*columns, strict=True))[: share.rows(batch)]
         rows = [None] * len(self.eval_dataset)
         shares = distributed.gather((loss_sum, mine))
         for process, (_, theirs) in enumerate(shares):

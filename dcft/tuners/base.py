@@ -1,23 +1,21 @@
-"""What the tuners here share: a PEFT config for linear layers, a layer with a low-rank update, and the model around it.
+"""What the tuners here share: a PEFT config for linear layers, a layer around each of them, and the model around all.
 
 PEFT dispatches by plain dictionaries; `register` adds to them. That is no promised interface, so PEFT is pinned to one
 minor version and the round-trip tests are the alarm.
 """
 
 import enum
-import warnings
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from peft import PeftConfig
 from peft.mapping import (
     PEFT_TYPE_TO_CONFIG_MAPPING,
     PEFT_TYPE_TO_PREFIX_MAPPING,
     PEFT_TYPE_TO_TUNER_MAPPING,
 )
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_to_merge
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
@@ -101,64 +99,6 @@ class LinearTunerLayer(nn.Module, BaseTunerLayer):
 
     def __repr__(self) -> str:
         return f"dcft.{super().__repr__()}"
-
-
-class FactoredLayer(LinearTunerLayer):
-    """A linear layer plus a low-rank update, `y = W x + left (right x)`; subclasses give the factors."""
-
-    def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
-        super().__init__(base_layer, adapter_name)
-        self._unmerged_weight: Tensor | None = None
-
-    def get_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
-        """The update as `left (out x rank) @ right (rank x in)`, scaling included."""
-        raise NotImplementedError
-
-    def get_delta_weight(self, adapter_name: str) -> Tensor:
-        """The dense update (`out x in`, scaling included); used to merge and to convert, never in training."""
-        left, right = self.get_factors(adapter_name)
-        return left @ right
-
-    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Add the updates of the active (or named) adapters to the weight; the weight as it was is kept for unmerge."""
-        base_layer = self.get_base_layer()
-        for adapter_name in check_adapters_to_merge(self, adapter_names):
-            if not self.has(adapter_name):
-                continue
-            delta = self.get_delta_weight(adapter_name).detach()
-            merged = (base_layer.weight.data.to(delta.dtype) + delta).to(base_layer.weight.dtype)
-            if safe_merge and not torch.isfinite(merged).all():
-                raise ValueError(f"adapter {adapter_name} has NaN or infinite entries; nothing was merged")
-            if not self.merged_adapters:
-                self._unmerged_weight = base_layer.weight.data
-            base_layer.weight.data = merged
-            self.merged_adapters.append(adapter_name)
-
-    def unmerge(self) -> None:
-        """Put the weight back, bit for bit, as it was before the first merge."""
-        if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
-            return
-        self.get_base_layer().weight.data = self._unmerged_weight
-        self._unmerged_weight = None
-        self.merged_adapters = []
-
-    def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
-        if self.disable_adapters and self.merged:
-            self.unmerge()
-        result = self.base_layer(x, *args, **kwargs)
-        if self.disable_adapters or self.merged:
-            return result
-        for adapter_name in self.active_adapters:
-            if not self.has(adapter_name):
-                continue
-            left, right = self.get_factors(adapter_name)
-            update = F.linear(F.linear(self._cast_input_dtype(x, right.dtype), right), left)
-            result = result + update.to(result.dtype)
-        return result
-
-    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
-        return True
 
 
 class LinearTunerModel(BaseTuner):

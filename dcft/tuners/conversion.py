@@ -5,7 +5,7 @@ from pathlib import Path
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
 
-from dcft.tuners.base import FactoredLayer
+from dcft.tuners.factored import FactoredLayer
 
 
 def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "default") -> None:

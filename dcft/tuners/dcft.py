@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from dcft.counts import fits, fitting_kernels, subspace_size
-from dcft.deconvolution import delta_weight, factors
-from dcft.tuners.base import FactoredLayer, LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.deconvolution import factors
+from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.tuners.factored import FactoredLayer
 
 OFFICIAL_INIT_STD = 0.02  # official code: A, B and C are drawn from N(0, 0.02^2); the paper says "randomly"
 
@@ -65,6 +66,10 @@ class DcftLayer(FactoredLayer):
     adapter_layer_names = ("dcft_A", "dcft_B", "dcft_C")
     other_param_names = ("stride", "scaling")
 
+    def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
+        super().__init__(base_layer, adapter_name)
+        self.ready_factors: dict[str, tuple[Tensor, Tensor]] = {}  # by adapter, during a forward pass of the model
+
     def create_parameters(self, config: DcftConfig, module_name: str) -> dict[str, Tensor]:
         """A, B and C from N(0, 0.02^2); `init="zero"` sets B to zero.
 
@@ -97,14 +102,16 @@ class DcftLayer(FactoredLayer):
 
     def get_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
         """The update as a LoRA pair of rank k*d, scaling included: `left (out x k*d) @ right (k*d x in)`, exact."""
-        # Under autocast the small products would be rounded to bfloat16 before the large ones are.
-        with torch.autocast(self.dcft_C[adapter_name].device.type, enabled=False):
-            left, right = factors(*self._tensors(adapter_name))
-            return left * self.scaling[adapter_name], right
+        if adapter_name in self.ready_factors:
+            return self.ready_factors[adapter_name]
+        A, B, C, stride = self._tensors(adapter_name)
+        return _factors(A, B, C, stride, self.scaling[adapter_name])
 
-    def get_delta_weight(self, adapter_name: str) -> Tensor:
-        """The dense update (`out x in`, scaling included) by transposed convolution; used to merge and to convert."""
-        return delta_weight(*self._tensors(adapter_name)) * self.scaling[adapter_name]
+
+def _factors(A: Tensor, B: Tensor, C: Tensor, stride: int, scaling: float) -> tuple[Tensor, Tensor]:
+    # Under autocast the small products would be rounded to bfloat16 before the large ones are.
+    with torch.autocast(C.device.type, enabled=False):
+        return factors(A, B, C * scaling, stride)
 
 
 class DcftModel(LinearTunerModel):
@@ -112,6 +119,35 @@ class DcftModel(LinearTunerModel):
 
     prefix = "dcft_"
     tuner_layer_cls = DcftLayer
+
+    def forward(self, *args, **kwargs):
+        """The model's forward pass, for which the factors of all layers are built together."""
+        layers = [module for module in self.modules() if isinstance(module, DcftLayer)]
+        _build_factors(layers)
+        try:
+            return super().forward(*args, **kwargs)
+        finally:
+            for layer in layers:
+                layer.ready_factors = {}
+
+
+def _build_factors(layers: list[DcftLayer]) -> None:
+    """One batch of small products for all layers of a size instead of one product each.
+
+    A step has some hundred of them, and each costs more time to start than to compute.
+    """
+    same_size = defaultdict(list)
+    for layer in layers:
+        for name in layer.acting_adapters:
+            *tensors, stride = layer._tensors(name)
+            if not any(isinstance(tensor, DTensor) for tensor in tensors):  # with FSDP a layer has its own in forward
+                key = (*(tensor.shape for tensor in tensors), stride, layer.scaling[name])
+                same_size[key].append((layer, name, tensors))
+    for (*_, stride, scaling), entries in same_size.items():
+        stacked = (torch.stack(tensors) for tensors in zip(*(tensors for _, _, tensors in entries), strict=True))
+        lefts, rights = _factors(*stacked, stride, scaling)
+        for (layer, name, _), *pair in zip(entries, lefts.unbind(), rights.unbind(), strict=True):
+            layer.ready_factors[name] = tuple(pair)
 
 
 def orthogonality_loss(

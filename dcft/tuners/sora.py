@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dcft.tuners.base import FactoredLayer, LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.tuners.factored import FactoredLayer
 
 
 @dataclass
