@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dcft.deconvolution import delta_weight
 from dcft.tuners.dcft import DcftLayer
 
 
@@ -12,10 +13,13 @@ class OfficialLayer(DcftLayer):
     The official code does so for every adapted matrix and step; autograd goes through the product and the convolution.
     """
 
+    acting_adapters = ()  # so that the model builds no factors for this layer: they would be time wasted
+
     def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
         result = self.base_layer(x, *args, **kwargs)
         for adapter_name in self.active_adapters:
-            result = result + F.linear(x, self.get_delta_weight(adapter_name))
+            A, B, C, stride = self._tensors(adapter_name)
+            result = result + F.linear(x, delta_weight(A, B, C * self.scaling[adapter_name], stride))
         return result
 
 
