@@ -60,7 +60,7 @@ tables: setup  ## render tables from records and the paper's figures: NAME= VIEW
 figures: setup  ## draw figures from records and the paper's numbers, PDF and PNG: NAME= RESULTS=
 	$(RUN) scripts/figures.py $(NAME) $(if $(RESULTS),--results $(RESULTS))
 
-bench: setup  ## time a training step of every method on three backbones' shapes: 12 minutes on two cores; ARGS=
+bench: setup  ## time a training step of every method on three backbones' shapes, side by side: minutes; ARGS=
 	$(RUN) scripts/bench.py step $(ARGS)
 
 report: setup  ## write results/report.html, one page with everything there is: RESULTS=

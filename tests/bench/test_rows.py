@@ -71,6 +71,14 @@ def test_a_step_changes_what_the_row_trains_and_never_the_backbone_of_the_others
     checks.finite(work)
 
 
+def test_a_step_of_dcft_has_its_penalty(works):
+    assert {name for name, work in works.items() if work.penalty and work.optimizer} == {
+        name for name in rows.STEP if name.startswith(("dcft", "official"))
+    }
+    work = works["dcft-d8"]
+    assert work.penalty().item() > 0
+
+
 def test_rows_share_the_memory_of_the_backbone_and_full_fine_tuning_does_not(works, measurement):
     word = "embeddings.word_embeddings.weight"
     memory = {name: work.model.get_input_embeddings().weight.data_ptr() for name, work in works.items()}
