@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from dcft import config as config_module
+from dcft.compose import Composer
 from dcft.errors import UserError, explain
 from tests.conftest import MORE_METHODS, PAPER_METHODS, PAPER_MODELS, ROOT, TINY_MODELS, configure
 
@@ -291,3 +292,10 @@ def test_schema_has_a_field_for_every_yaml_key():
     known = set(config_module.RunConfig.__dataclass_fields__)
     for name in METHODS:
         assert set(OmegaConf.load(ROOT / "conf" / "method" / f"{name}.yaml")) - {"defaults"} <= known
+
+
+def test_what_one_cell_changes_another_does_not_see():
+    compose, settings = Composer(), ["method=dcft", "kernel=4", "stride=1", "model=tiny-bert", "task=toy_cls"]
+    assert config_module.build(compose(settings), settings).stride == 1
+    other = ["method=dcft", "model=tiny-bert", "task=toy_cls"]
+    assert config_module.build(compose(other), other) == configure(*other)

@@ -1,0 +1,18 @@
+"""The command line of `scripts/bench.py step`, on a tiny backbone."""
+
+import argparse
+
+import pytest
+
+from dcft.bench import step
+
+
+@pytest.fixture(scope="session")
+def arguments():
+    def parse(*given: str) -> argparse.Namespace:
+        parser = argparse.ArgumentParser()
+        step.add_arguments(parser)
+        small = ["--model", "tiny-deberta", "--batch", "2", "--length", "12", "--layers", "1", "--rounds", "2"]
+        return parser.parse_args([*small, *given])
+
+    return parse

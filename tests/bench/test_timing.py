@@ -1,0 +1,75 @@
+"""Rounds, ratios and memory: what the benchmark's numbers are."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcft.bench import memory
+from dcft.bench.statistics import ratios, spread
+from dcft.bench.timing import interleave, milliseconds
+
+CPU = torch.device("cpu")
+positive = st.floats(1e-3, 1e3)
+
+
+@given(st.lists(st.tuples(positive, positive), min_size=1, max_size=9), positive, positive)
+def test_a_round_that_is_slow_as_a_whole_changes_no_ratio(rounds, cost, floor):
+    """Each round slows down everything by a factor of its own: the ratio is that of the costs in every round."""
+    times = [slow * cost for slow, _ in rounds]
+    floors = [slow * floor for slow, _ in rounds]
+    assert ratios(times, floors) == pytest.approx([cost / floor] * len(rounds))
+    assert spread(ratios(times, floors)) == pytest.approx((cost / floor,) * 3)
+
+
+def test_a_ratio_is_to_the_floor_of_its_own_round():
+    assert ratios([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == [2.0, 3.0, 4.0]
+    with pytest.raises(ValueError, match="zip"):
+        ratios([1.0, 2.0], [1.0])
+
+
+def test_a_spread_is_the_median_and_the_quartiles():
+    assert spread([5.0, 1.0, 4.0, 2.0, 3.0]) == (3.0, 2.0, 4.0)
+    assert spread([7.0]) == (7.0, 7.0, 7.0)
+
+
+def test_every_round_runs_every_row_once_in_changing_order():
+    called = []
+    works = {name: (lambda name=name: called.append(name)) for name in "abcd"}
+    times = interleave(works, rounds=6, device=CPU, about="")
+    rounds = [called[i : i + 4] for i in range(0, len(called), 4)]
+    assert len(rounds) == 6
+    assert all(sorted(one) == list("abcd") for one in rounds)
+    assert len(set(map(tuple, rounds))) > 1
+    assert {name: len(one) for name, one in times.items()} == dict.fromkeys("abcd", 6)
+    assert all(time >= 0 for one in times.values() for time in one)
+
+
+def test_several_calls_are_one_time_a_call():
+    called = []
+    assert milliseconds(lambda: called.append(1), CPU, calls=5) >= 0
+    assert len(called) == 5
+
+
+def test_allocated_memory_is_the_peak_above_what_there_was():
+    kept = torch.zeros(1000)
+
+    def work():
+        first = kept + 1  # 4000 bytes
+        second = torch.cat([first, first])  # 8000 more: the peak is 12000
+        del first
+        return second + 1  # 8000 + 8000, after the first is gone: 16000
+
+    assert 16000 <= memory.allocated(work, CPU) < 16500
+    assert memory.allocated(lambda: kept.sum(), CPU) < 500
+
+
+def test_held_memory_counts_weights_and_the_optimiser_s_state():
+    layer = torch.nn.Linear(100, 50, bias=False).requires_grad_(False)
+    head = torch.nn.Linear(50, 2, bias=False)
+    model = torch.nn.Sequential(layer, head)
+    optimizer = torch.optim.AdamW([head.weight], fused=True)
+    assert memory.held(model, optimizer) == 4 * (5000 + 100)
+    model(torch.randn(1, 100)).sum().backward()
+    optimizer.step()
+    assert memory.held(model, optimizer) == 4 * (5000 + 100 + 2 * 100 + 1)  # two averages and the number of steps
