@@ -1,7 +1,5 @@
 """Composing many configurations fast: Hydra reads every YAML file again for each, this reads each file once."""
 
-import copy
-
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
@@ -14,10 +12,6 @@ from dcft.errors import CONF
 
 HYDRA_BASE = "1.3"  # the behaviour of Hydra that run.py asks for
 ROOT = "config"  # conf/config.yaml
-
-    def load_config(self, config_path):
-        # Hydra merges what it has loaded without a copy, and overrides change it in place.
-        return copy.deepcopy(super().load_config(config_path))
 
 
 class Composer:

@@ -12,6 +12,11 @@ from dcft.errors import command
 
 MEASUREMENTS = {  # name -> its module, with add_arguments(parser) and main(arguments), and what it measures
     "step": ("dcft.bench.step", "one training step (forward, backward, optimiser) of every method, side by side"),
+    "variants": ("dcft.bench.variants", "ways to compute the update of one layer: what is used, what was tried"),
+    "recipe": ("dcft.bench.recipe", "training speed on RTE against Hugging Face's example recipe"),
+    "tokens": ("dcft.bench.tokens", "what padding costs on every task, and how long a batch takes to be made"),
+    "sweep": ("dcft.bench.sweep", "cells per hour of a sweep, by how many run at once"),
+    "start": ("dcft.bench.start", "how long commands take to begin"),
 }
 
 

@@ -64,6 +64,7 @@ class Workload:
         self.merging = ExitStack()
         if row.variant == "merged":
             self.merging.enter_context(tuners.merged(self.model))
+            self.merging.enter_context(attention.constant_weights(self.model))
         self.optimizer = None
         if training:
             self.optimizer = torch.optim.AdamW(self.trainable, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
