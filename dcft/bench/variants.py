@@ -137,7 +137,7 @@ def _page(report: dict[str, Any]) -> list[str]:
             rows.append([part["title"], row["title"], f"{time:,.2f}", f"{ratio:.3f}"])
     s = report["settings"]
     caption = (
-        f"Ways to compute an update of rank {s['rank']}, forward and backward, {s['tokens']} tokens, {s['device']}: medians "
-        f"of {s['rounds']} interleaved rounds; ratios to the first way in the same round."
+        f"Ways to compute an update of rank {s['rank']}, forward and backward, {s['tokens']} tokens, {s['device']}: "
+        f"medians of {s['rounds']} interleaved rounds; ratios to the first way in the same round."
     )
     return [caption, "", *table(["Layer", "Way", "ms", "Ratio"], rows)]
