@@ -72,7 +72,7 @@ def _parts(tokens: int, device: Any) -> dict[str, dict[str, Callable[[], None]]]
 
     def run(function, inputs, leaves, gradients):
         def once():
-            torch.autograd.grad(function(*inputs), leaves, gradients)
+            return torch.autograd.grad(function(*inputs), leaves, gradients)
 
         return once
 
