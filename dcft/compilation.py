@@ -27,7 +27,7 @@ def require() -> None:
     except Exception as error:  # whatever the compiler met
         reason = str(error).strip().splitlines()[0]
         needs = "a C++ compiler" if device.type == "cpu" else "Triton and a C compiler"
-        raise UserError(f"compile=true needs {needs}; PyTorch's compiler says: {reason}; leave it out") from error
+        raise UserError(f"compile=true needs {needs}; PyTorch's compiler says: {reason}; leave compile= out") from error
 
 
 def use(layers: nn.ModuleList) -> None:
