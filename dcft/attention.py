@@ -76,7 +76,7 @@ class LeanSelfAttention(DisentangledSelfAttention):
             )
         batch, length, _ = hidden_states.shape
         parts = len({"c2p", "p2c"}.intersection(self.pos_att_type))
-        scale = float(scaled_size_sqrt(hidden_states.new_empty(self.attention_head_size), 1 + parts))
+        scale = _scale(self.attention_head_size, 1 + parts)
         query = self._by_head(self.query_proj(hidden_states)) / scale
         key = self._by_head(self.key_proj(hidden_states))
         value = self._by_head(self.value_proj(hidden_states))
@@ -105,9 +105,9 @@ class LeanSelfAttention(DisentangledSelfAttention):
         """Key and query of each distance, `heads x 2 * length - 1 x size`: keys from the largest on, queries to it."""
         if self.projected is not None and length in self.projected:
             return self.projected[length]
-        first, rows = _buckets(length, self.position_buckets, self.max_relative_positions, self.pos_ebd_size)
+        first, last, rows = _buckets(length, self.position_buckets, self.max_relative_positions, self.pos_ebd_size)
         rows = rows.to(embeddings.device)
-        reached = self.pos_dropout(embeddings[first : first + int(rows[-1]) + 1])
+        reached = self.pos_dropout(embeddings[first : last + 1])
         projections = {"c2p": None, "p2c": None}
         for part, shared, own, order in (
             ("c2p", "key_proj", "pos_key_proj", rows.flip(0)),
@@ -122,20 +122,30 @@ class LeanSelfAttention(DisentangledSelfAttention):
         return positions
 
 
+@torch.compiler.assume_constant_result  # torch.compile cannot trace numbers that are read off tensors
+def _scale(size: int, terms: int) -> float:
+    return float(scaled_size_sqrt(torch.empty(size), terms))
+
+
+@torch.compiler.assume_constant_result
+def _buckets(length: int, buckets: int, max_distance: int, span: int) -> tuple[int, int, Tensor]:
+    """First and last row of the embeddings that a length reaches; the row of each distance, counted from the first."""
+    return _find_buckets(length, buckets, max_distance, span)
+
+
 @lru_cache(maxsize=1024)
-def _buckets(length: int, buckets: int, max_distance: int, span: int) -> tuple[int, Tensor]:
-    """The first row of the embeddings that a length can reach, and the row of each distance, counted from that one."""
+def _find_buckets(length: int, buckets: int, max_distance: int, span: int) -> tuple[int, int, Tensor]:
     positions = torch.empty(length, 1)
     of_pair = build_relative_position(positions, positions, buckets, max_distance)[0]  # [query, key]
     of_distance = torch.cat([of_pair[0].flip(0), of_pair[1:, 0]])
     rows = torch.clamp(of_distance + span, 0, 2 * span - 1)
-    return int(rows[0]), rows - rows[0]
+    return int(rows[0]), int(rows[-1]), rows - rows[0]
 
 
 def _skewed(table: Tensor) -> Tensor:
-    """`n x L x 2L - 1` read so that row a begins at column L - 1 - a: `n x L x L`, without a copy."""
+    """`n x L x 2L - 1` (no slice) read so that row a begins at column L - 1 - a: `n x L x L`, without a copy."""
     n, length, width = table.shape
-    return table.as_strided((n, length, length), (length * width, width - 1, 1), table.storage_offset() + length - 1)
+    return table.as_strided((n, length, length), (length * width, width - 1, 1), length - 1)
 
 
 @contextmanager
@@ -148,4 +158,4 @@ def constant_weights(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module in modules:
-            module.projected = None
+            del module.projected  # not None: torch.compile takes an attribute of its own for another module
