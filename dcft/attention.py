@@ -80,7 +80,7 @@ class LeanSelfAttention(DisentangledSelfAttention):
                 hidden_states, attention_mask, output_attentions, query_states, relative_pos, rel_embeddings
             )
         batch, length, _ = hidden_states.shape
-        scale = float(scaled_size_sqrt(hidden_states.new_empty(self.attention_head_size), 1 + len(parts)))
+        scale = _scale(self.attention_head_size, 1 + len(parts))
         projections = (self.query_proj, self.key_proj, self.value_proj)
         query, key, value = map(self._by_head, project(hidden_states, *projections))
         query = query / scale
@@ -127,9 +127,21 @@ class LeanSelfAttention(DisentangledSelfAttention):
         return positions
 
 
-@lru_cache(maxsize=1024)
+@torch.compiler.assume_constant_result  # torch.compile cannot trace numbers that are read off tensors
+def _scale(size: int, terms: int) -> float:
+    return float(scaled_size_sqrt(torch.empty(size), terms))
+
+
+@torch.compiler.assume_constant_result
 def _buckets(length: int, buckets: int, max_distance: int, span: int, device: torch.device) -> tuple[int, int, Tensor]:
     """First and end of the rows that a length can reach; the row of each distance, counted from the first."""
+    return _find_buckets(length, buckets, max_distance, span, device)
+
+
+@lru_cache(maxsize=1024)
+def _find_buckets(
+    length: int, buckets: int, max_distance: int, span: int, device: torch.device
+) -> tuple[int, int, Tensor]:
     positions = torch.empty(length, 1)
     of_pair = build_relative_position(positions, positions, buckets, max_distance)[0]  # [query, key]
     of_distance = torch.cat([of_pair[0].flip(0), of_pair[1:, 0]])
@@ -138,9 +150,9 @@ def _buckets(length: int, buckets: int, max_distance: int, span: int, device: to
 
 
 def _skewed(table: Tensor) -> Tensor:
-    """`n x L x 2L - 1` read so that row a begins at column L - 1 - a: `n x L x L`, without a copy."""
+    """`n x L x 2L - 1` (no slice) read so that row a begins at column L - 1 - a: `n x L x L`, without a copy."""
     n, length, width = table.shape
-    return table.as_strided((n, length, length), (length * width, width - 1, 1), table.storage_offset() + length - 1)
+    return table.as_strided((n, length, length), (length * width, width - 1, 1), length - 1)
 
 
 @contextmanager
@@ -153,4 +165,4 @@ def constant_weights(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module in modules:
-            module.projected = None
+            del module.projected  # not None: torch.compile takes an attribute of its own for another module

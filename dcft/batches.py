@@ -24,9 +24,11 @@ class Rows(Dataset):
     Args:
         data: encoded rows; the columns are the model's inputs, lists of one length in each row or numbers.
         tokenizer: says what to pad with.
+        multiple: batches are padded to a multiple of so many tokens.
     """
 
-    def __init__(self, data: datasets.Dataset, tokenizer: PreTrainedTokenizerBase):
+    def __init__(self, data: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, multiple: int = 1):
+        self.multiple = multiple
         padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
         self._tokens, self._numbers = {}, {}
         for name, column in zip(data.column_names, data.with_format("arrow")[:].itercolumns(), strict=True):
@@ -42,9 +44,9 @@ class Rows(Dataset):
         return len(self.lengths)
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, Tensor]:
-        """These rows as one batch: `rows x tokens of the longest`."""
+        """These rows as one batch: `rows x tokens of the longest`, or a few more."""
         lengths = self.lengths[rows]
-        position = np.arange(lengths.max())
+        position = np.arange(_padded(lengths.max(), self.multiple))
         inside = position < lengths[:, None]
         place = np.where(inside, self._starts[rows][:, None] + position, 0)
         tokens = {name: np.where(inside, values[place], pad) for name, (values, pad) in self._tokens.items()}
@@ -135,7 +137,13 @@ def _as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
-def count_tokens(lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch_size: int, processes: int = 1) -> dict:
+def _padded(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+def count_tokens(
+    lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch_size: int, processes: int = 1, multiple: int = 1
+) -> dict[str, int]:
     """What one pass over the rows computes: `real` tokens, and `computed` ones, with padding.
 
     Args:
@@ -143,7 +151,8 @@ def count_tokens(lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch
         order: the order of the rows; of a sampler, that of its current epoch.
         batch_size: rows of a batch, over all processes.
         processes: how many share each batch; each pads its own rows.
+        multiple: of so many tokens, to which batches are padded.
     """
     shares = [Share(order, batch_size, process, processes) for process in range(processes)]
-    computed = sum(len(rows) * lengths[rows].max() for share in shares for rows in share)
+    computed = sum(len(rows) * _padded(lengths[rows].max(), multiple) for share in shares for rows in share)
     return {"real": int(lengths.sum()), "computed": int(computed)}

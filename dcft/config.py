@@ -161,6 +161,8 @@ class RunConfig:
     targets: str = "all"
     seed: int = 6
     precision: str = "fp32"
+    attention: str = "lean"
+    compile: bool = False
     fsdp: bool = False
     kernel: int | None = None
     stride: int | None = None
@@ -260,6 +262,9 @@ def _check(config: RunConfig) -> None:
 
     check(config.targets in TARGETS, "targets", config.targets, f"give one of {', '.join(TARGETS)}")
     check(config.precision in ("fp32", "bf16"), "precision", config.precision, "give fp32 or bf16")
+    known = config.attention in ("lean", "plain", "flash")
+    check(known, "attention", config.attention, "give lean, plain or flash")
+    check(not (config.compile and config.fsdp), "compile", "true", "not together with fsdp=true; leave one out")
     check(config.seed >= 0, "seed", config.seed, "give a whole number of at least 0")
     check(config.train.lr > 0, "train.lr", config.train.lr, "give a positive number")
     check(config.train.epochs > 0, "train.epochs", config.train.epochs, "give a positive number")

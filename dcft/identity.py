@@ -33,7 +33,7 @@ def identity(config: "RunConfig") -> dict[str, Any]:
         | {name: value for name in ("freeze", "trainable", "optimizer") if (value := getattr(config.method, name))},
         "train": _changed(config.train, [f.name for f in fields(config.train)]),
         "eval": {"every": config.eval.every},
-        **_changed(config, ("targets", "seed", "precision")),
+        **_changed(config, ("targets", "seed", "precision", "attention", "compile")),
     }
 
 

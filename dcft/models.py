@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from dcft import hub
+from dcft import attention, flash, hub
 from dcft.config import Model, RunConfig
 from dcft.data.toy import vocabulary_text
 from dcft.errors import UserError
@@ -36,13 +36,13 @@ class Backbone:
 
 
 def load(config: RunConfig) -> Backbone:
-    """The backbone with a fresh head for the task, in float32.
+    """The backbone with a fresh head for the task, in float32, with attention computed as configured.
 
     Float32 is asked for explicitly: transformers 5 otherwise loads DeBERTaV3's half-precision checkpoint as it is, and
     its new head turns into NaN (huggingface/transformers#46002). Mixed precision is the trainer's autocast.
 
     Raises:
-        UserError: if the weights cannot be had.
+        UserError: if the weights cannot be had, or are not of a model that attention=flash knows.
     """
     name, revision = location(config.model)
     try:
@@ -61,15 +61,19 @@ def load(config: RunConfig) -> Backbone:
                 "give model.path=FOLDER of a saved model, or model=minilm-l6"
             ) from error
         raise hub.unreachable_model(config.model) from error
+    if config.attention == "flash":
+        flash.use(model)
+    else:
+        attention.use(model, config.attention)
     source = model_identity(config.model)
     if source["source"] == "hub":
         source["revision"] = getattr(model.config, "_commit_hash", None) or revision
     return Backbone(model, tokenizer, source)
 
 
-def layer_class(model: PreTrainedModel) -> str:
-    """Name of the class of the backbone's repeated layers: those of its longest list of modules."""
-    return type(max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)[0]).__name__
+def layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The backbone's repeated layers: its longest list of modules."""
+    return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
 
 
 def location(model: Model) -> tuple[str | None, str | None]:

@@ -15,7 +15,7 @@ import torch
 import transformers
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
-from dcft import batches, distributed, hub, methods, models, provenance, records, tracking
+from dcft import batches, compilation, device, distributed, hub, methods, models, provenance, records, tracking
 from dcft.config import RunConfig
 from dcft.data import encode
 from dcft.errors import RunFailed, UserError
@@ -44,6 +44,7 @@ def run(config: RunConfig) -> Path:
     if distributed.from_first(lambda: _is_done(path)):
         return path
     _check_processes(config)
+    device.check(config)
     with records.claim(config) as state:
         if distributed.from_first(lambda: _is_done(path)):  # finished while we waited for the claim
             return path
@@ -142,16 +143,19 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
         hub.prefer_cache_if_offline()
     set_seed(config.seed)  # the new head and the adapter are drawn from it
     backbone = distributed.first_alone(lambda: models.load(config))
-    layer = models.layer_class(backbone.model)
+    layers = models.layers(backbone.model)
     prepared = methods.prepare(backbone.model, config)
+    if config.compile:
+        compilation.use(layers)
     if config.fsdp and prepared.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
         advice = "torchrun works without; leave fsdp= out"
         raise UserError(f"fsdp=true: FSDP shares out the parameters that this method changes after each step; {advice}")
     data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
-    train, dev = (batches.Rows(rows, backbone.tokenizer) for rows in (data.train, encode.inputs(data.dev)))
+    multiple = compilation.multiple(config.data.max_length) if config.compile else 1
+    train, dev = (batches.Rows(rows, backbone.tokenizer, multiple) for rows in (data.train, encode.inputs(data.dev)))
     grouping = train.lengths if config.train.group_by_length else np.zeros_like(train.lengths)
     order = batches.LengthGroupedSampler(grouping, config.train.batch_size, config.seed)
-    tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, distributed.processes())
+    tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, distributed.processes(), multiple)
     record |= {
         "params": prepared.params,
         "tokens": tokens,
@@ -161,7 +165,7 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: tracking.NoTracke
     progress = ProgressBar(config.cell, config.task.score[0], tokens["computed"] / tokens["real"] - 1)
     trainer = CellTrainer(
         model=prepared.model,
-        args=_arguments(config, layer),
+        args=_arguments(config, type(layers[0]).__name__),
         train_dataset=train,
         eval_dataset=dev,
         callbacks=[progress, tracker] if distributed.is_first() else [],
@@ -201,6 +205,7 @@ def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
         warmup_steps=config.train.warmup,
         weight_decay=config.train.weight_decay,
         max_grad_norm=config.train.clip,
+        optim="adamw_torch_fused",  # on every device; transformers' default from PyTorch 2.8 on
         lr_scheduler_type="linear",
         bf16=config.precision == "bf16" and not config.fsdp,
         use_cpu=not torch.accelerator.is_available(),  # else bf16 is refused on a machine without one

@@ -15,6 +15,7 @@ MEASUREMENTS = {  # name -> its module, with add_arguments(parser) and main(argu
     "variants": ("dcft.bench.variants", "ways to compute the update of one layer: what is used, what was tried"),
     "recipe": ("dcft.bench.recipe", "training speed on RTE against Hugging Face's example recipe"),
     "tokens": ("dcft.bench.tokens", "what padding costs on every task, and how long a batch takes to be made"),
+    "precision": ("dcft.bench.precision", "scores and times of bf16 beside those of fp32"),
     "sweep": ("dcft.bench.sweep", "cells per hour of a sweep, by how many run at once"),
     "start": ("dcft.bench.start", "how long commands take to begin"),
 }

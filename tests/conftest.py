@@ -28,6 +28,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 torch.set_num_threads(2)
 
 
+def pytest_collection_modifyitems(items) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 def configure(*overrides: str) -> RunConfig:
     """The configuration that `python run.py OVERRIDES` would run."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

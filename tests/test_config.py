@@ -201,6 +201,8 @@ def test_the_command_line_is_named_as_a_source():
         (["train.lr=fast"], "train.lr: Value 'fast'"),
         (["train.lr=-1"], "train.lr=-1.0: give a positive number"),
         (["precision=fp16"], "precision=fp16: give fp32 or bf16"),
+        (["attention=fast"], "attention=fast: give lean, plain or flash"),
+        (["compile=true", "fsdp=true"], "compile=true: not together with fsdp=true"),
         (["targets=k"], "targets=k: give one of qk, qv, qkv, qkvo, all"),
         (["data.max_eval=1"], "data.max_eval=1: give at least 2"),
         (["data.root=/nowhere"], "/nowhere/glue/RTE/train.tsv does not exist; data.root=/nowhere"),
@@ -231,6 +233,7 @@ def test_identity_is_what_changes_the_result():
     changes = "seed=7 kernel=4 stride=4 targets=qv precision=bf16 train.lr=1 train.max_steps=3 data.max_train=9".split()
     changes += ["data.max_length=32", "eval.every=7", "method.orthogonality.form=paper", "model=tiny-roberta"]
     changes += ["train.group_by_length=false", "train.cls_dropout=0.3", "task=toy_sim"]
+    changes += ["attention=plain", "compile=true"]
     for change in changes:
         cells.add(configure("task=toy_cls", "model=tiny-bert", change).cell)
     assert len(cells) == len(changes) + 1
