@@ -79,13 +79,15 @@ def test_little_is_padding_where_lengths_are_as_uneven_as_in_rte(rows, batch_siz
 
 @pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.parametrize("grouped", [True, False])
-def test_tokens_are_those_of_the_batches(tokenizer, grouped, processes):
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_tokens_are_those_of_the_batches(tokenizer, grouped, processes, multiple):
     data = encoded(101)
-    rows = Rows(data, tokenizer)
+    rows = Rows(data, tokenizer, multiple)
     sampler = LengthGroupedSampler(rows.lengths if grouped else np.zeros(101), 12, seed=6)
     shares = [Share(sampler, 12, process, processes) for process in range(processes)]
     batches = [batch for share in shares for batch in loader(rows, share, pin_memory=False)]
-    counted = count_tokens(rows.lengths, sampler, 12, processes)
+    counted = count_tokens(rows.lengths, sampler, 12, processes, multiple)
+    assert all(batch["input_ids"].shape[1] % multiple == 0 for batch in batches)
     assert counted["computed"] == sum(batch["input_ids"].numel() for batch in batches)
     assert counted["real"] == sum(map(len, data["input_ids"]))
 
