@@ -77,4 +77,4 @@ def test_the_configuration_can_be_seen_without_torch(tmp_path):
     assert "lr: 0.0012" in shown.stdout
     imported = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
     assert "omegaconf" in imported
-    assert not {"torch", "transformers", "datasets", "peft"} & imported
+    assert not {"torch", "transformers", "datasets", "peft", "pandas"} & imported

@@ -155,3 +155,15 @@ def test_the_terminal_cuts_no_number():
 )
 def test_numbers_have_two_decimals(number, sign, text):
     assert decimal(number, sign) == text
+
+
+def test_a_table_that_has_not_changed_is_left_alone(tmp_path):
+    for path in tables.write(odd(), tmp_path):
+        path.chmod(0o600)  # a file that is written anew is for all to read
+    changed = odd()
+    changed.groups[0].rows[0].lines[0].values[1] = plain("new")
+    modes = [path.stat().st_mode & 0o777 for path in tables.write(odd(), tmp_path)]
+    assert modes == [0o600] * len(modes)
+    for path in tables.write(changed, tmp_path):
+        assert path.stat().st_mode & 0o777 == 0o644
+        assert "new" in path.read_text()
