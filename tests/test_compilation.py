@@ -9,8 +9,6 @@ from tests.conftest import SHORT
 
 NO_DROPOUT = ["+model.random.hidden_dropout_prob=0", "+model.random.attention_probs_dropout_prob=0"]
 NO_DROPOUT += ["train.cls_dropout=0"]  # compiled code draws other masks
-
-
 LABELS = ["entailment", "not_entailment"]
 
 

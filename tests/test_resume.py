@@ -108,6 +108,15 @@ def test_ten_steps_are_five_an_interruption_and_five_more_bit_for_bit(case, tmp_
         assert record["params"]["kept"] < record["params"]["adapter"], "nothing was pruned: nothing was tested"
 
 
+@pytest.mark.slow
+def test_a_compiled_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    settings = [*TEN_STEPS, "kernel=4", "compile=true"]
+    interrupted = configure(*settings, *folders(tmp_path, "interrupted"))
+    watched(interrupted, monkeypatch, stop=7)
+    torch._dynamo.reset()  # another process would compile again
+    assert_same_run(interrupted, configure(*settings, *folders(tmp_path, "straight")), monkeypatch)
+
+
 KILLED = textwrap.dedent(
     """
     import os, signal, sys
