@@ -1,6 +1,6 @@
 """Training speed of the suite on RTE against Hugging Face's example recipe, side by side.
 
-python -m dcft.bench.recipe --data-root PATH
+python scripts/bench.py recipe --data-root PATH
 
 The recipe is transformers' examples/pytorch/text-classification/run_glue.py as it comes: every text is padded to
 `max_seq_length` (`pad_to_max_length` is true, `max_seq_length` 128), rows are drawn at random, the Trainer has its
@@ -18,7 +18,7 @@ from typing import Any
 from dcft.bench.keep import keep, table
 from dcft.compose import Composer
 from dcft.config import RunConfig, build
-from dcft.errors import UserError, command
+from dcft.errors import UserError
 
 PAPER, EXAMPLE = 320, 128  # max_length: of the official script for RTE (conf/recipe/script/rte.yaml), of run_glue.py
 LORA = ["method=lora", "rank=8", "targets=qv", "recipe.lora_alpha=16", "+method.peft.lora_dropout=0.1"]
@@ -142,9 +142,3 @@ def page(report: dict[str, Any]) -> list[str]:
         "",
         *table(["", "rows/s", "ratio", "range"], lines),
     ]
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser)
-    command(lambda: main(parser.parse_args()))

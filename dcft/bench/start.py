@@ -1,6 +1,6 @@
 """How long commands take to begin: `run.py --cfg job`, all tables, and the first training step.
 
-python -m dcft.bench.start
+python scripts/bench.py start
 """
 
 import argparse
@@ -15,7 +15,7 @@ from statistics import median
 
 from dcft import records
 from dcft.bench.keep import keep, table
-from dcft.errors import UserError, command
+from dcft.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = {"run.py --cfg job": 1.5, "scripts/tables.py": 1.5, "first training step": 10.0}  # seconds
@@ -104,9 +104,3 @@ def page(report: dict) -> list[str]:
         "",
         *table(["command", "seconds", "range", "processor", "limit", ""], lines),
     ]
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser)
-    command(lambda: main(parser.parse_args()))

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dcft import atomic, errors, provenance, records
+from dcft import atomic, provenance, records
 from dcft.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -123,9 +123,3 @@ def show(report: dict[str, Any]) -> str:
             f"| {max(s['peak_memory_mb'] for s in sweeps):.0f} |"
         )
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser)
-    errors.command(lambda: main(parser.parse_args()))

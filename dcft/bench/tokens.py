@@ -1,6 +1,6 @@
 """What padding costs: tokens computed for each real one, by task, and how long the loader takes for a batch.
 
-python -m dcft.bench.tokens --data-root PATH
+python scripts/bench.py tokens --data-root PATH
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dcft.bench.keep import keep, table
-from dcft.errors import UserError, command
+from dcft.errors import UserError
 
 TASKS = "cola sst2 mrpc qqp stsb mnli qnli rte squad_v1 squad_v2".split()
 # Every preset's batch sizes, and with them the lengths at which texts are cut.
@@ -174,9 +174,3 @@ def page(measured: dict[str, dict[str, Any]], model: str) -> list[str]:
         *table([*header.split("|"), "loader, ms", "plain, ms"], lines),
         *(["", f"Not there: {', '.join(missing)}."] if missing else []),
     ]
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser)
-    command(lambda: main(parser.parse_args()))

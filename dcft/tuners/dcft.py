@@ -119,15 +119,21 @@ class DcftModel(LinearTunerModel):
 
     prefix = "dcft_"
     tuner_layer_cls = DcftLayer
+    _layers: list[DcftLayer] | None = None  # going through all modules in each step takes longer than one might think
+
+    def _create_and_replace(self, *args, **kwargs) -> None:
+        super()._create_and_replace(*args, **kwargs)
+        self._layers = None
 
     def forward(self, *args, **kwargs):
         """The model's forward pass, for which the factors of all layers are built together."""
-        layers = [module for module in self.modules() if isinstance(module, DcftLayer)]
-        _build_factors(layers)
+        if self._layers is None:
+            self._layers = [module for module in self.modules() if isinstance(module, DcftLayer)]
+        _build_factors(self._layers)
         try:
             return super().forward(*args, **kwargs)
         finally:
-            for layer in layers:
+            for layer in self._layers:
                 layer.ready_factors = {}
 
 
