@@ -146,7 +146,7 @@ def project(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
     together = (
         isinstance(layer, FactoredLayer)
         and layer.acting_adapters
-        and not _has_hooks(layer)
+        and _is_untouched(layer)
         and _is_plain_linear(layer.base_layer)
         for layer in layers
     )
@@ -156,13 +156,14 @@ def project(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
 
 
 def _is_plain_linear(module: nn.Module) -> bool:
-    """Not a subclass (quantised, another adapter), no hooks that want to see its input, no forward put in its place."""
-    return type(module) is nn.Linear and "forward" not in vars(module) and not _has_hooks(module)
+    """Not a subclass (quantised) and no other adapter, so that its weight and bias say all that it does."""
+    return type(module) is nn.Linear and _is_untouched(module)
 
 
-def _has_hooks(module: nn.Module) -> bool:
+def _is_untouched(module: nn.Module) -> bool:
+    """No hooks that want to see what goes in and out, and no other forward put in the place of its class's."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(module, kind) for kind in kinds)
+    return "forward" not in vars(module) and not any(getattr(module, kind) for kind in kinds)
 
 
 @contextmanager
