@@ -6,7 +6,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import set_seed
 
-from dcft import methods, models, records, training
+from dcft import attention, methods, models, records, training
 from dcft.data import encode
 from dcft.errors import UserError
 from dcft.trainer import CellTrainer
@@ -41,7 +41,9 @@ def reload(config) -> nn.Module:
     backbone = models.load(config).model
     folder = config.work_dir / "model"
     if config.method.peft is None:
-        return type(backbone).from_pretrained(folder)
+        model = type(backbone).from_pretrained(folder)
+        attention.use(model, config.attention)
+        return model
     return PeftModel.from_pretrained(backbone, folder)
 
 
