@@ -91,7 +91,7 @@ def test_the_measurement_writes_what_real_cells_scored(tmp_path, capsys):
     assert page == precision.show(report) == capsys.readouterr().out
     assert "Toy tasks are generated. The backbone is a substitute" in page
     assert "| toy_cls |" in page
-    with pytest.raises(UserError, match="^task=toy_cls seed=6 precision=fp32 has no score: "):
+    with pytest.raises(UserError, match="^task=toy_cls seed=6 precision=bf16 has no score: "):
         precision.main(parser.parse_args([*settings, "--method", "method=dcft", "kernel=0"]))
 
 

@@ -114,7 +114,8 @@ def test_saved_adapter_loads_everywhere(classifier, tmp_path):
     with torch.no_grad():
         expected = classifier(**inputs).logits
         for model in loaded:
-            assert torch.equal(model.eval()(**inputs).logits, expected)
+            # loaded so, DeBERTa's attention is transformers' own: the same but for rounding
+            torch.testing.assert_close(model.eval()(**inputs).logits, expected, rtol=0, atol=1e-6)
     reread, own = peft.PeftConfig.from_pretrained(tmp_path / "adapter"), classifier.peft_config["default"]
     assert type(reread) is type(own)
     assert {**reread.to_dict(), "inference_mode": None} == {**own.to_dict(), "inference_mode": None}
