@@ -30,7 +30,9 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
 
 from dcft.tuners.factored import project
 
-OWN_PROJECTIONS = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}  # where they are not those of the content
+# What projects positions: what projects the content as well, or matrices of their own.
+SHARED_PROJECTIONS = {"c2p": "key_proj", "p2c": "query_proj"}
+OWN_PROJECTIONS = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}
 
 
 def use(model: nn.Module, kind: str) -> None:
@@ -111,11 +113,10 @@ class LeanSelfAttention(DisentangledSelfAttention):
             return self.projected[length]
         reach = (self.position_buckets, self.max_relative_positions, self.pos_ebd_size)
         first, end, rows = _buckets(length, *reach, embeddings.device)
-        layers = {"c2p": self.key_proj, "p2c": self.query_proj}
-        if not self.share_att_key:
-            layers = {part: getattr(self, name) for part, name in OWN_PROJECTIONS.items() if part in self.pos_att_type}
-        parts = [part for part in layers if part in self.pos_att_type]
-        outputs = project(self.pos_dropout(embeddings[first:end])[None], *(layers[part] for part in parts))
+        names = SHARED_PROJECTIONS if self.share_att_key else OWN_PROJECTIONS
+        parts = [part for part in names if part in self.pos_att_type]
+        layers = (getattr(self, names[part]) for part in parts)
+        outputs = project(self.pos_dropout(embeddings[first:end])[None], *layers)
         orders = {"c2p": rows.flip(0), "p2c": rows}
         found = {
             part: self._by_head(output).index_select(1, orders[part])

@@ -6,16 +6,16 @@ one row of the dev set, if that is more. Where bf16 changes nothing, one task in
 """
 
 import argparse
-import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dcft import atomic, provenance, records
-from dcft.errors import CONF, UserError
+from dcft import records
+from dcft.bench import command
+from dcft.bench.keep import publish
+from dcft.errors import UserError
 from dcft.statistics import summary
 
 TOY, REAL = ["toy_pair", "toy_sim"], ["rte", "mrpc", "sst2"]
@@ -55,14 +55,8 @@ def main(arguments: argparse.Namespace) -> None:
         "settings": {name: getattr(arguments, name) for name in ("model", "method", "steps", "seeds")},
         "runs": [{key: value for key, value in run.items() if key != "hardware"} for run in runs],
         "hardware": hardware,
-        "versions": provenance.versions(),
-        "git": provenance.git(),
-        "finished": records.now(),
     }
-    page = show(report)
-    atomic.write(arguments.output / "precision.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    atomic.write(arguments.output / "precision.md", page)
-    print(page, end="")
+    publish(arguments.output, "precision", report, show)
 
 
 def _run(task: str, seed: int, precision: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -71,12 +65,10 @@ def _run(task: str, seed: int, precision: str, arguments: argparse.Namespace) ->
     settings += [f"train.max_steps={arguments.steps}", f"eval.every={arguments.steps}", f"results.dir={arguments.runs}"]
     settings += [f"outputs.dir={arguments.runs}/outputs", *([f"data.root={arguments.data}"] if arguments.data else [])]
     print(f"{task}, seed {seed}, {precision}", file=sys.stderr, flush=True)
-    command = [sys.executable, str(CONF.parent / "run.py"), *settings]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    if ended.returncode:
-        last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1].strip().removeprefix("error: ")
+    status, last = command.run(settings)
+    if status:
         raise UserError(f"task={task} seed={seed} precision={precision} has no score: {last}")
-    record = records.read(Path(ended.stdout.strip().splitlines()[-1]))
+    record = records.read(Path(last))
     return {
         "task": task,
         "seed": seed,

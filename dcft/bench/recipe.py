@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from dcft.bench.command import require_positive
 from dcft.bench.keep import keep, table
 from dcft.compose import Composer
 from dcft.config import RunConfig, build
-from dcft.errors import UserError
 
 PAPER, EXAMPLE = 320, 128  # max_length: of the official script for RTE (conf/recipe/script/rte.yaml), of run_glue.py
 LORA = ["method=lora", "rank=8", "targets=qv", "recipe.lora_alpha=16", "+method.peft.lora_dropout=0.1"]
@@ -49,10 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: if a number makes no sense, or the data or the backbone cannot be had.
     """
-    for name in ("batch", "rounds", "steps", "rows"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: give a whole number of at least 1")
+    require_positive(arguments, "batch", "rounds", "steps", "rows")
     configs = {name: _config(arguments, overrides) for name, overrides in SUITE.items()}
     rounds = []
     for number in range(arguments.rounds):

@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import median
 
 from dcft import records
+from dcft.bench.command import ROOT
 from dcft.bench.keep import keep, table
 from dcft.errors import UserError
 
-ROOT = Path(__file__).parent.parent.parent
 LIMITS = {"run.py --cfg job": 1.5, "scripts/tables.py": 1.5, "first training step": 10.0}  # seconds
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dcft import atomic
 from dcft.bench import rows, table
+from dcft.bench.command import require_positive
 from dcft.errors import UserError
 from dcft.tables.grid import Grid
 
@@ -64,10 +65,7 @@ def check(arguments: argparse.Namespace) -> None:
                 raise UserError(f"--{option} {value}: give {', '.join(filter(None, known))}")
     if arguments.against and not arguments.show:
         raise UserError(f"--against {arguments.against}: give --show FILE as well")
-    for option in ("batch", "layers", "rounds", "warmup", "threads"):
-        value = getattr(arguments, option)
-        if value is not None and value < 1:
-            raise UserError(f"--{option} {value}: give a whole number of at least 1")
+    require_positive(arguments, "batch", "layers", "rounds", "warmup", "threads")
     for length in arguments.length:
         if not 1 <= length <= LONGEST:
             raise UserError(f"--length {length}: give 1 to {LONGEST} tokens")

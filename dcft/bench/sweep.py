@@ -5,8 +5,6 @@ cells at once has its turn, so that what else the machine does falls on all alik
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,10 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dcft import atomic, provenance, records
+from dcft import records
+from dcft.bench import command
+from dcft.bench.keep import publish
 from dcft.errors import UserError
 
-ROOT = Path(__file__).parent.parent.parent
 SETTINGS = ("model", "launcher", "cells", "steps", "rounds")
 
 
@@ -52,14 +51,8 @@ def main(arguments: argparse.Namespace) -> None:
         "settings": {name: getattr(arguments, name) for name in SETTINGS},
         "sweeps": sweeps,
         "hardware": {key: value for key, value in hardware.items() if key != "threads"},
-        "versions": provenance.versions(),
-        "git": provenance.git(),
-        "finished": records.now(),
     }
-    page = show(report)
-    atomic.write(arguments.results / "sweep.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    atomic.write(arguments.results / "sweep.md", page)
-    print(page, end="")
+    publish(arguments.results, "sweep", report, show)
 
 
 def measure(at_once: int, arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -78,16 +71,10 @@ def measure(at_once: int, arguments: argparse.Namespace) -> tuple[dict[str, Any]
     settings += [f"hydra/launcher={arguments.launcher}", f"hydra.launcher.n_jobs={at_once}"]
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        ended = subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), *settings, "data.max_eval=64", "results.dir=results"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
+        status, last = command.run([*settings, "data.max_eval=64", "results.dir=results"], Path(folder))
         wall = time.perf_counter() - begun
-        if ended.returncode:
-            last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1].strip().removeprefix("error: ")
-            raise UserError(f"a sweep with {at_once} at once ended with status {ended.returncode}: {last}")
+        if status:
+            raise UserError(f"a sweep with {at_once} at once ended with status {status}: {last}")
         done = records.read_all(Path(folder) / "results")
     hardware = done[0]["hardware"]
     return {

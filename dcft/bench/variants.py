@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dcft.bench.command import require_positive
 from dcft.bench.keep import keep, table
 from dcft.bench.statistics import ratios, spread
 from dcft.errors import UserError
@@ -33,10 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: for settings that cannot be measured.
     """
-    for option in ("tokens", "rounds", "threads"):
-        value = getattr(arguments, option)
-        if value is not None and value < 1:
-            raise UserError(f"--{option} {value}: give a whole number of at least 1")
+    require_positive(arguments, "tokens", "rounds", "threads")
     import torch
 
     from dcft.bench.timing import interleave

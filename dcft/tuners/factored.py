@@ -120,8 +120,7 @@ class FactoredLayer(LinearTunerLayer):
     def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
         if self.disable_adapters and self.merged:
             self.unmerge()
-        active = self.acting_adapters
-        if not active:
+        if not self.acting_adapters:
             return self.base_layer(x, *args, **kwargs)
         if _is_plain_linear(self.base_layer):
             return factored_linear(x, self._operands())[0]
