@@ -61,7 +61,7 @@ figures: setup  ## draw figures from records and the paper's numbers, PDF and PN
 	$(RUN) scripts/figures.py $(NAME) $(if $(RESULTS),--results $(RESULTS))
 
 bench: setup  ## time a training step of every method on three backbones' shapes, side by side: minutes; ARGS=
-	$(RUN) scripts/bench.py step $(ARGS)
+	$(RUN) scripts/bench step $(ARGS)
 
 report: setup  ## write results/report.html, one page with everything there is: RESULTS=
 	$(RUN) scripts/report.py $(if $(RESULTS),--results $(RESULTS))

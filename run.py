@@ -6,9 +6,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from dcft import distributed
-from dcft.config import build
+from dcft.config.build import build
 from dcft.errors import RunFailed, UserError, explain
+from dcft.training import distributed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -16,9 +16,9 @@ def cell(cfg: DictConfig) -> str:
     try:
         config = build(cfg, HydraConfig.get().overrides.task)
         config.require_data()
-        from dcft import training  # loads torch: only once everything that can be checked without it has been
+        from dcft.training import run  # loads torch: only once everything that can be checked without it has been
 
-        path = str(training.run(config))
+        path = str(run.run(config))
     except (UserError, RunFailed) as error:
         if OmegaConf.is_missing(HydraConfig.get().job, "num"):  # a cell of its own, not one of a sweep
             distributed.stop(f"error: {error}")

@@ -15,9 +15,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcft import workers
 from dcft.errors import UserError
-from dcft.workers import Worker
+from dcft.sweep import workers
+from dcft.sweep.workers import Worker
 
 
 @dataclass

@@ -30,9 +30,9 @@ class TableSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from dcft import request, sweeping  # loads pandas: Hydra imports this file for each cell, too
+        from dcft.sweep import command, request  # loads pandas: Hydra imports this file for each cell, too
 
-        sweeping.run(
+        command.run(
             request.read(arguments),
             lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),
             retry=self.launcher_name != "submitit_slurm",  # a job that waits in the queue looks like one that died

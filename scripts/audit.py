@@ -6,10 +6,10 @@ python scripts/audit.py [--paper results/paper] [--out results/audit]
 import argparse
 from pathlib import Path
 
-from dcft import audit
-from dcft.audit import report
 from dcft.errors import command
-from dcft.published import PAPER
+from dcft.paper import audit
+from dcft.paper.printed import PAPER
+from dcft.views import audit as report
 
 
 def main() -> None:

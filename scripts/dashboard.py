@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--entity", help="W&B team (tracker.entity); the login's default one if not given")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of records and sweeps")
     arguments = parser.parse_args()
-    from dcft import dashboard  # needs the package wandb-workspaces
+    from dcft.tracking import dashboard  # needs the package wandb-workspaces
 
     for line in dashboard.publish(arguments.project, arguments.entity, arguments.results):
         print(line)

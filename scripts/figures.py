@@ -6,8 +6,9 @@ python scripts/figures.py [SWEEP ...] [--results results]
 import argparse
 from pathlib import Path
 
-from dcft import figures, sweep
 from dcft.errors import UserError, command
+from dcft.results import sweeps as sweep
+from dcft.views import figures
 
 
 def main() -> None:

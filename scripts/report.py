@@ -6,8 +6,8 @@ python scripts/report.py [--results results]
 import argparse
 from pathlib import Path
 
-from dcft import report
 from dcft.errors import command
+from dcft.views import report
 
 
 def main() -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dcft import sweep, tables
 from dcft.errors import UserError, command
-from dcft.protocols import PROTOCOLS
+from dcft.results import sweeps as sweep
+from dcft.results.protocols import PROTOCOLS
+from dcft.views import tables
 
 
 def parse() -> argparse.Namespace:
@@ -29,7 +30,7 @@ def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], ta
     """The views that a table has; a sweep without records has some only if it was asked for by name."""
     if name in tables.SETUP:
         return {view: partial(tables.setup, name, view, arguments.data_root) for view in tables.SETUP_VIEWS}
-    found = {"published": partial(tables.published, name)} if name in tables.PUBLISHED else {}
+    found = {"published": partial(tables.published_grid, name)} if name in tables.PUBLISHED else {}
     path = sweep.path_of(name, arguments.results)
     if path.is_file():
         planned = sweep.read(path)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from dcft.config import RunConfig, build
-from dcft.published import PAPER
+from dcft.config.build import RunConfig, build
+from dcft.paper.printed import PAPER
 
 ROOT = Path(__file__).parent.parent
 TINY_MODELS = ["tiny-deberta", "tiny-roberta", "tiny-bert"]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.conftest import MORE_METHODS, PAPER_METHODS, ROOT
-from tests.test_counts import prepared
+from tests.paper.test_counts import prepared
 
 ROW = re.compile(r"^\| `(\w+)` \|.*?\| ([\d,]+) \|", re.MULTILINE)
 COUNTS = {name: int(n.replace(",", "")) for name, n in ROW.findall((ROOT / "docs" / "methods.md").read_text())}

@@ -10,10 +10,10 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from dcft.config import RunConfig
+from dcft.config.build import RunConfig
+from dcft.config.digests import model_identity
 from dcft.data import glue, squad
 from dcft.data.sources import DataSource, load
-from dcft.identity import model_identity
 
 VERSION = 1  # raise it when the encoding of the same text changes
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from datasets import Dataset, load_dataset
 
-from dcft.config import RunConfig
+from dcft.config.build import RunConfig
+from dcft.config.digests import data_identity
 from dcft.data import files, toy
+from dcft.data.hub import unreachable_data
 from dcft.errors import UserError
-from dcft.hub import unreachable_data
-from dcft.identity import data_identity
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """DCFT as a PEFT tuner: `get_peft_model(model, DcftConfig(...))`, saved, loaded, merged and converted by PEFT.
 
 Paper: "Parameter-Efficient Fine-Tuning of Large Language Models via Deconvolution in Subspace", section 3 and
-algorithm 1. The algebra is in `dcft.deconvolution`; the forward pass applies the two exact factors of the update and
+algorithm 1. The algebra is in `dcft.tuners.deconvolution`; the forward pass applies the two exact factors and
 never builds the update itself.
 """
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from dcft.counts import fits, fitting_kernels, subspace_size
-from dcft.deconvolution import factors
+from dcft.paper.counts import fits, fitting_kernels, subspace_size
 from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.tuners.deconvolution import factors
 from dcft.tuners.factored import FactoredLayer
 
 OFFICIAL_INIT_STD = 0.02  # official code: A, B and C are drawn from N(0, 0.02^2); the paper says "randomly"
@@ -60,7 +60,7 @@ class DcftConfig(LinearTunerConfig):
 class DcftLayer(FactoredLayer):
     """A frozen linear layer plus its deconvolved update, `y = W x + scaling * left (right x)`.
 
-    Parameters per adapter: `dcft_A` (k x a), `dcft_B` (b x k), `dcft_C` (d x d); see `dcft.deconvolution`.
+    Parameters per adapter: `dcft_A` (k x a), `dcft_B` (b x k), `dcft_C` (d x d); see `dcft.tuners.deconvolution`.
     """
 
     adapter_layer_names = ("dcft_A", "dcft_B", "dcft_C")

@@ -1,10 +1,9 @@
-"""The command line of `scripts/bench.py step`, on a tiny backbone."""
+"""The command line of `scripts/bench step`, on a tiny backbone."""
 
 import argparse
 
 import pytest
-
-from dcft.bench import step
+from bench import step
 
 
 @pytest.fixture(scope="session")

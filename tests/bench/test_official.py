@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from bench.step import official
+from bench.step.official import OfficialLayer, use_official
 from peft import get_peft_model
 from torch import nn
 
 from dcft import DcftConfig
-from dcft.bench import official
-from dcft.bench.official import OfficialLayer, use_official
-from dcft.deconvolution import delta_weight
+from dcft.tuners.deconvolution import delta_weight
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(8, 8), (8, 4), (8, 1), (2, 2)])

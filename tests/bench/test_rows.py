@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from bench.step import backbones, checks, layer, rows
+from bench.step.measure import Measurement
 from transformers import AutoConfig
 
-from dcft.bench import backbones, checks, layer, rows
-from dcft.bench.measure import Measurement
-from dcft.config import TARGETS
-from dcft.counts import SHAPES, Shape, backbone, dcft, head, lora
+from dcft.config.build import TARGETS
 from dcft.errors import RunFailed, UserError
+from dcft.paper.counts import SHAPES, Shape, backbone, dcft, head, lora
 
 HEAD = {"pooler", "classifier"}
 TINY = Shape(32, 64, layers=1, vocabulary=1000)  # conf/model/tiny-deberta.yaml, one layer

@@ -4,8 +4,8 @@ import argparse
 import json
 
 import pytest
+from bench import recipe, start, tokens
 
-from dcft.bench import recipe, start, tokens
 from dcft.errors import UserError
 
 

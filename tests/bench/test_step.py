@@ -1,4 +1,4 @@
-"""`python scripts/bench.py step`: its tables, its files, and what it refuses."""
+"""`python scripts/bench step`: its tables, its files, and what it refuses."""
 
 import copy
 import json
@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from bench import step
+from bench.step import table
 
-from dcft.bench import step, table
 from dcft.errors import UserError
 from tests.conftest import ROOT
 
@@ -133,7 +134,7 @@ def test_files_of_other_settings_have_other_names():
         (["--attention", "fast"], "--attention fast: give lean, plain"),
         (["--layers", "3"], "--layers 3: tiny-deberta has 2"),
         (["--against", "full"], "--against full: give --show FILE as well"),
-        (["--show", "missing.json"], "missing.json is no result of scripts/bench.py step"),
+        (["--show", "missing.json"], "missing.json is no result of scripts/bench step"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments, given, message):
@@ -146,7 +147,7 @@ def test_what_cannot_be_measured_is_refused(arguments, given, message):
 def test_a_file_that_is_no_result_is_refused(tmp_path, arguments):
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"parts": [{"name": "step", "rows": []}]}))
-    with pytest.raises(UserError, match="is no result of scripts/bench.py step"):
+    with pytest.raises(UserError, match="is no result of scripts/bench step"):
         step.main(arguments("--show", str(path)))
     path.write_text(json.dumps(RESULT))
     with pytest.raises(UserError, match=r"--against full: .* has no such row; give one of frozen, dcft-d8, bare"):
@@ -154,7 +155,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path, arguments):
 
 
 def script(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, str(ROOT / "scripts" / "bench.py"), *arguments]
+    command = [sys.executable, *python, str(ROOT / "scripts" / "bench"), *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -164,7 +165,7 @@ def test_help_and_refusals_do_not_load_torch():
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: --model bert: give ")
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert "dcft.bench.rows" in modules
+    assert "bench.step.rows" in modules
     assert modules.isdisjoint({"torch", "transformers", "peft"})
 
 

@@ -4,8 +4,8 @@ import argparse
 import json
 
 import pytest
+from bench import sweep
 
-from dcft.bench import sweep
 from dcft.errors import UserError
 
 

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from bench.statistics import ratios, spread
+from bench.step import memory
+from bench.timing import interleave, milliseconds
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dcft.bench import memory
-from dcft.bench.statistics import ratios, spread
-from dcft.bench.timing import interleave, milliseconds
 
 CPU = torch.device("cpu")
 positive = st.floats(1e-3, 1e3)

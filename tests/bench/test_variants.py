@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-
-from dcft.bench import variants
+from bench import variants
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import huggingface_hub
 import pytest
 from datasets import Dataset
 
-from dcft import hub
-from dcft.data import sources, toy
+from dcft.data import hub, sources, toy
 from dcft.errors import UserError
 
 RTE = "index\tsentence1\tsentence2\tlabel\n"

@@ -6,11 +6,11 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcft import models
+from dcft.backbones import load
 from dcft.data import squad
 from tests.conftest import configure
 
-TOKENIZER = models.load_tokenizer(configure("task=toy_qa", "model=tiny-bert").model)
+TOKENIZER = load.load_tokenizer(configure("task=toy_qa", "model=tiny-bert").model)
 WORDS = "Ada Ben lives works in Berlin Cairo . the red ball zygote".split()
 
 

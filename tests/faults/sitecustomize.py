@@ -6,7 +6,7 @@ import signal
 import wrapt
 
 
-@wrapt.when_imported("dcft.training")
+@wrapt.when_imported("dcft.training.run")
 def _break(training) -> None:
     def run(config, _run=training.run):
         if os.environ.get("FAULT_CELL", "no cell") in config.cell:

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dcft import BottleneckConfig, methods, models
+from dcft import BottleneckConfig
+from dcft.backbones import load
+from dcft.training import methods
 from dcft.tuners.bottleneck import BottleneckLayer
 from tests.conftest import TINY_MODELS, configure
 
@@ -49,7 +51,7 @@ def test_it_starts_near_the_identity_and_not_at_it():
 )
 def test_houlsby_puts_two_in_a_layer_and_pfeiffer_one(model, method, places):
     config = configure("task=toy_cls", f"model={model}", f"method={method}")
-    prepared = methods.prepare(models.load(config).model, config)
+    prepared = methods.prepare(load.load(config).model, config)
     names = [name for name, module in prepared.model.named_modules() if isinstance(module, BottleneckLayer)]
     found = [re.fullmatch(r".*encoder\.layer\.(\d+)\.(.+)", name).groups() for name in names]
     assert {place for _, place in found} == places

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from dcft import DcftConfig, orthogonality_loss
-from dcft.deconvolution import delta_weight
 from dcft.tuners.dcft import DcftLayer
+from dcft.tuners.deconvolution import delta_weight
 
 
 def adapted(in_features=12, out_features=20, dtype=torch.float64, **settings):

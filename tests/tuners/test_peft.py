@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from dcft import BottleneckConfig, DcftConfig, SoraConfig, methods, models, save_as_lora
+from dcft import BottleneckConfig, DcftConfig, SoraConfig, save_as_lora
+from dcft.backbones import load
+from dcft.training import methods
 from dcft.tuners.base import LinearTunerLayer
 from tests.conftest import TINY_MODELS, configure
 
@@ -29,7 +31,7 @@ def adapted(method: str, model: str) -> peft.PeftModel:
     """A tiny backbone with the suite's own adapter; in evaluation mode, adapter far from its start."""
     config = configure("task=toy_cls", f"model={model}", f"method={method}", *SETTINGS[method])
     torch.manual_seed(0)
-    classifier = methods.prepare(models.load(config).model, config).model.eval()
+    classifier = methods.prepare(load.load(config).model, config).model.eval()
     for name, parameter in classifier.named_parameters():
         if classifier.base_model.prefix in name:
             nn.init.normal_(parameter, std=0.4)

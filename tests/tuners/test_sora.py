@@ -9,7 +9,7 @@ from torch import nn
 from transformers import TrainerControl, TrainerState
 
 from dcft import SoraConfig, save_as_lora
-from dcft.callbacks import SoftThreshold
+from dcft.training.callbacks import SoftThreshold
 from dcft.tuners import sora
 
 

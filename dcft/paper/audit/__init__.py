@@ -1,0 +1,50 @@
+"""An audit of the paper's figures: everything in results/paper that can be computed, computed.
+
+`run` reads the published figures and returns the findings; `dcft.views.audit` prints and writes them. Nothing here
+trains, loads a model or imports torch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dcft.paper import printed
+from dcft.paper.audit import averages, baselines, claims, settings, single_runs
+from dcft.paper.audit import sizes as parameters
+from dcft.paper.audit.findings import Finding
+
+
+@dataclass
+class Audit:
+    """What was found, and two tables of detail."""
+
+    findings: list[Finding]
+    parameters: pd.DataFrame  # every printed size beside the formula's
+    single_runs: pd.DataFrame  # which scores can be one run, row by row
+
+
+def run(paper: Path = printed.PAPER) -> Audit:
+    """Audit the figures in a folder.
+
+    Args:
+        paper: folder with table1.csv ... table10.csv, claims.csv and other_papers.csv.
+
+    Raises:
+        UserError: if a file is missing or malformed.
+    """
+    tables = printed.read(paper)
+    cells = printed.cells(tables)
+    sizes, parameter_table = parameters.check(cells, tables["other_papers"])
+    runs, grid_table = single_runs.check(cells)
+    findings = [
+        *sizes,
+        *averages.averages(cells),
+        *averages.equal_rows(cells),
+        *averages.clashes(cells),
+        *runs,
+        *settings.check(tables),
+        *baselines.check(cells, tables["other_papers"]),
+        *claims.check(tables, cells),
+    ]
+    return Audit(findings, parameter_table, grid_table)

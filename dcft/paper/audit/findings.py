@@ -1,0 +1,56 @@
+"""What the audit says: one finding for everything that it checked."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dcft.paper.printed import METHODS
+
+HOLDS, FAILS, UNTOLD = "holds", "does not hold", "cannot be told"
+VERDICTS = [HOLDS, FAILS, UNTOLD]
+TARGETS = {"qk": "Q,K", "qv": "Q,V", "qkv": "Q,K,V", "qkvo": "Q,K,V,O", "all": "all six matrices"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One printed figure or statement against what can be computed."""
+
+    id: str
+    kind: str  # a key of dcft.audit.report.KINDS
+    table: str
+    what: str
+    printed: str
+    computed: str
+    verdict: str  # one of VERDICTS
+
+
+def verdict(good: bool) -> str:
+    """`HOLDS` or `FAILS`."""
+    return HOLDS if good else FAILS
+
+
+def title(table: str) -> str:
+    """ "table10" as people write it."""
+    return table.replace("table", "Table ")
+
+
+def row_name(row: pd.Series) -> str:
+    """A printed row in words: backbone, method and the knobs of our reading."""
+    words = [row["model"], METHODS[row["method"]]]
+    if row["method"] == "dcft":
+        words.append(f"d={row['kernel']}")
+        if row["stride"] != row["kernel"]:
+            words.append(f"s={row['stride']}")
+        if row["targets"] != "all":
+            words.append(TARGETS[row["targets"]])
+    return " ".join(words)
+
+
+def row_id(row: pd.Series) -> str:
+    """The same for ids: no spaces."""
+    return row_name(row).replace(" ", "-").replace("=", "")
+
+
+def join(words: list[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,165 @@
+"""Trainable parameters by formula: per method, from a backbone's shape. Integers only; nothing is built or loaded.
+
+Paper: "Parameter-Efficient Fine-Tuning of Large Language Models via Deconvolution in Subspace", eq. 8 and 9. The
+formulas are tested against the real architectures in tests/paper/test_counts.py.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of an encoder that decide how many parameters it has."""
+
+    hidden: int
+    intermediate: int  # of the feed-forward network (FFN)
+    layers: int
+    vocabulary: int
+    positions: int = 0  # rows of the absolute position embedding
+    token_types: int = 0  # rows of the token type embedding
+    relative_positions: int = 0  # rows of DeBERTa's relative position embedding, which has a LayerNorm of its own
+    convolution: int = 0  # kernel size of DeBERTaV2's convolution layer
+
+
+# As their config.json on the Hub say (ids and revisions: conf/model). DeBERTa's relative positions are 2 * 256 buckets.
+SHAPES = {
+    "deberta-v3-base": Shape(768, 3072, 12, vocabulary=128100, relative_positions=512),
+    "roberta-large": Shape(1024, 4096, 24, vocabulary=50265, positions=514, token_types=1),
+    "deberta-v2-xxlarge": Shape(1536, 6144, 48, vocabulary=128100, relative_positions=512, convolution=3),
+}
+
+
+def fits(size: int, kernel_size: int, stride: int) -> bool:
+    """Whether a dimension of `size` entries is covered exactly: `size = (n - 1) * stride + kernel_size` (eq. 9)."""
+    return kernel_size <= size and (size - kernel_size) % stride == 0
+
+
+def subspace_size(size: int, kernel_size: int, stride: int) -> int:
+    """Entries of A or B along one dimension: `(size - kernel_size) / stride + 1` (paper, eq. 9, no padding).
+
+    Raises:
+        ValueError: if the kernel does not tile the dimension.
+    """
+    if not fits(size, kernel_size, stride):
+        raise ValueError(
+            f"a dimension of {size} is not covered by kernel size {kernel_size} with stride {stride}: "
+            f"({size} - {kernel_size}) must be a multiple of {stride}"
+        )
+    return (size - kernel_size) // stride + 1
+
+
+def fitting_kernels(in_features: int, out_features: int, largest: int = 64) -> list[int]:
+    """Kernel sizes up to `largest` that fit an `out x in` matrix when the stride equals the kernel (section 3.2.2)."""
+    common = math.gcd(in_features, out_features)
+    return [d for d in range(1, min(common, largest) + 1) if common % d == 0]
+
+
+def parameter_count(in_features: int, out_features: int, kernel_size: int, stride: int, rank: int = 1) -> int:
+    """Trainable parameters of one adapted `out x in` matrix: `k * (a + b) + d^2` (paper, eq. 8, plus the kernel)."""
+    a = subspace_size(in_features, kernel_size, stride)
+    b = subspace_size(out_features, kernel_size, stride)
+    return rank * (a + b) + kernel_size**2
+
+
+def matrices(shape: Shape) -> dict[str, tuple[int, int]]:
+    """Inputs and outputs of the six matrices of a layer, by the names that conf/model uses."""
+    square = (shape.hidden, shape.hidden)
+    return {
+        "query": square,
+        "key": square,
+        "value": square,
+        "attention_output": square,
+        "intermediate": (shape.hidden, shape.intermediate),
+        "output": (shape.intermediate, shape.hidden),
+    }
+
+
+def _targeted(shape: Shape, targets: Iterable[str]) -> list[tuple[int, int]]:
+    """Inputs and outputs of every adapted matrix of the encoder."""
+    return [matrices(shape)[name] for name in targets] * shape.layers
+
+
+def dcft(shape: Shape, targets: Iterable[str], kernel: int, stride: int, rank: int = 1) -> int:
+    """DCFT: A, B and a kernel of its own for every matrix (paper, section 3.1).
+
+    Args:
+        shape: the backbone.
+        targets: names of the adapted matrices, as in `matrices`.
+        kernel, stride, rank: d, s and k of the paper.
+
+    Raises:
+        ValueError: if kernel and stride do not cover a matrix.
+    """
+    return sum(parameter_count(i, o, kernel, stride, rank) for i, o in _targeted(shape, targets))
+
+
+def lora(shape: Shape, targets: Iterable[str], rank: int) -> int:
+    """LoRA: A (`rank x in`) and B (`out x rank`) for every matrix (Hu et al., 2022, section 4.1)."""
+    return sum(rank * (i + o) for i, o in _targeted(shape, targets))
+
+
+def lora_fa(shape: Shape, targets: Iterable[str], rank: int) -> int:
+    """LoRA-FA: LoRA whose A is frozen; only B (`out x rank`) trains (Zhang et al., 2023a)."""
+    return sum(rank * o for _, o in _targeted(shape, targets))
+
+
+def adalora(shape: Shape, targets: Iterable[str], rank: int) -> int:
+    """AdaLoRA before it prunes: LoRA and a vector of `rank` singular values a matrix (Zhang et al., 2023b, eq. 3)."""
+    return sum(rank * (i + o + 1) for i, o in _targeted(shape, targets))
+
+
+def sora(shape: Shape, targets: Iterable[str], rank: int) -> int:
+    """SoRA before it prunes: as AdaLoRA, with gates for the singular values (Ding et al., 2023)."""
+    return adalora(shape, targets, rank)
+
+
+def _bottleneck(shape: Shape, bottleneck: int) -> int:
+    """An adapter: two linear layers with biases, hidden -> bottleneck -> hidden."""
+    return 2 * shape.hidden * bottleneck + bottleneck + shape.hidden
+
+
+def hadapter(shape: Shape, bottleneck: int) -> int:
+    """Houlsby adapters: one after the attention output and one after the FFN output (Houlsby et al., 2019)."""
+    return 2 * shape.layers * _bottleneck(shape, bottleneck)
+
+
+def padapter(shape: Shape, bottleneck: int) -> int:
+    """Pfeiffer adapters: one a layer, after the FFN output (Pfeiffer et al., 2021)."""
+    return shape.layers * _bottleneck(shape, bottleneck)
+
+
+def bitfit(shape: Shape) -> int:
+    """BitFit: every bias of the backbone, those of the LayerNorms included."""
+    linear = 5 * shape.hidden + shape.intermediate
+    norms = 2 * shape.hidden
+    return shape.layers * (linear + norms) + _norms_outside_layers(shape) * shape.hidden + _convolution_bias(shape)
+
+
+def backbone(shape: Shape) -> int:
+    """Every parameter of the encoder and its embeddings: full fine-tuning trains these, and the head."""
+    weights = sum(i * o for i, o in matrices(shape).values()) * shape.layers
+    norm_scales = shape.hidden * (2 * shape.layers + _norms_outside_layers(shape))
+    rows = shape.vocabulary + shape.positions + shape.token_types + shape.relative_positions
+    convolution = shape.convolution * shape.hidden**2
+    return weights + convolution + norm_scales + rows * shape.hidden + bitfit(shape)
+
+
+def _norms_outside_layers(shape: Shape) -> int:
+    """LayerNorms of the embeddings, of the relative positions and of the convolution layer."""
+    return 1 + bool(shape.relative_positions) + bool(shape.convolution)
+
+
+def _convolution_bias(shape: Shape) -> int:
+    return shape.hidden if shape.convolution else 0
+
+
+def head(shape: Shape, labels: int) -> int:
+    """The classification head: a square dense layer (DeBERTa's pooler, RoBERTa's own) and the layer to the labels."""
+    return shape.hidden**2 + shape.hidden + shape.hidden * labels + labels
+
+
+def span_head(shape: Shape) -> int:
+    """The head for answer spans: one linear layer to start and end."""
+    return 2 * shape.hidden + 2

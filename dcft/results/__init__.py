@@ -1,0 +1,1 @@
+"""What lies in results/: records, sweeps, protocols, statistics."""

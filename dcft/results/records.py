@@ -1,0 +1,128 @@
+"""The record store: one JSON file a finished cell, one lock and one state file a cell that is being run.
+
+A cell is *done* or *failed* if its record says so, *running* if its lock is held, *interrupted* if a run began and
+neither holds, else *new*. The lock is the kernel's: it is free as soon as its process is gone, however that ended.
+"""
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dcft.config.build import RunConfig
+from dcft.errors import UserError
+from dcft.results import atomic
+from dcft.training import distributed
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write a record completely or not at all.
+
+    Raises:
+        ValueError: if the record holds NaN or infinity, which are no results (and no JSON).
+    """
+    atomic.write(path, json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read one record.
+
+    Raises:
+        UserError: if the file is not a record.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["cell"], record["status"]
+        return record
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a record ({error}); restore it from git or delete it") from error
+
+
+def read_all(results: Path) -> list[dict[str, Any]]:
+    """Every record below a results folder, in the order of their paths."""
+    return [read(path) for path in sorted((results / "runs").glob("*/*/*.json"))]
+
+
+def status(record_path: Path, work_dir: Path) -> str:
+    """What is known of a cell: done, failed, running, interrupted or new. Writes nothing."""
+    known = read(record_path)["status"] if record_path.is_file() else "new"
+    state = work_dir / "state.json"
+    if known == "done" or not state.is_file():
+        return known
+    try:
+        with FileLock(work_dir / "lock").acquire(timeout=0):
+            pass
+    except Timeout:
+        return "running"
+    # A failed cell that was run again and interrupted has a state that is younger than its record.
+    with suppress(FileNotFoundError):
+        if known == "new" or state.stat().st_mtime_ns > record_path.stat().st_mtime_ns:
+            return "interrupted"
+    return known
+
+
+@contextmanager
+def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
+    """Hold a cell while it runs; yields its state (`started`, `attempts`), which is kept in `state.json`.
+
+    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind. Of
+    several processes that share a run, the first holds the cell for all.
+
+    Raises:
+        UserError: if another run holds the cell.
+    """
+    with ExitStack() as stack:
+        yield distributed.from_first(lambda: stack.enter_context(_hold(config)))
+
+
+@contextmanager
+def _hold(config: RunConfig) -> Iterator[dict[str, Any]]:
+    folder = config.work_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    state_path = folder / "state.json"
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0.5)  # `status` takes it for a moment
+    except Timeout:
+        holder = _read_state(state_path)
+        raise UserError(
+            f"cell {config.cell} is being run by process {holder.get('pid', '?')} on {holder.get('host', '?')}; "
+            "wait for it, or end it and run the same command again"
+        ) from None
+    try:
+        previous = _read_state(state_path)
+        state = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": previous.get("started") or now(),
+            "attempts": previous.get("attempts", 0) + 1,
+        }
+        write(state_path, state)
+        yield state
+        state_path.unlink()  # nothing was interrupted
+    finally:
+        if {path.name for path in folder.iterdir()} <= {"state.json", "lock"}:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # outputs/runs and outputs, if this run made them
+                folder.parent.rmdir()
+                folder.parent.parent.rmdir()
+        lock.release()
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

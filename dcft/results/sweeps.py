@@ -1,0 +1,124 @@
+"""A table's cells as a file, `results/sweeps/NAME.json`: what was planned, and which record belongs where.
+
+A sweep is all that a view needs besides the records themselves: tables, figures and reports read it and never compose a
+configuration. Nothing here imports torch or Hydra.
+"""
+
+import json
+import shlex
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dcft.errors import UserError
+from dcft.results import atomic, records
+
+
+@dataclass
+class Column:
+    """A task."""
+
+    task: str
+    title: str
+    metrics: list[str]  # what a table prints of a record's metrics: one, or a pair such as MNLI's
+    score: list[str]  # the metrics whose mean is the record's score
+    toy: bool
+
+
+@dataclass
+class Row:
+    """A method with its knobs on a backbone. `paper` is the row of results/paper that it reproduces, if any."""
+
+    title: str
+    method: str
+    model: str
+    model_title: str
+    substitute: bool  # the backbone is not one of the paper's
+    knobs: dict[str, Any]  # kernel, stride, targets, rank, bottleneck: those that the method has
+    paper: dict[str, str] | None = None  # its label and model there
+
+
+@dataclass
+class Cell:
+    """One run of a row on a column. One that cannot be run (a file is missing) has no name and says why."""
+
+    row: int
+    task: str
+    seed: int
+    overrides: list[str]  # what follows python run.py
+    name: str | None = None
+    record: str | None = None  # path below the results folder
+    problem: str | None = None
+    train_samples: int = 0  # how many rows it trains on, counting each time
+    dev_samples: int = 0  # how many rows it scores, in all evaluations together
+
+    @property
+    def command(self) -> str:
+        """The command that runs this cell alone."""
+        return shlex.join(["python", "run.py", *self.overrides])
+
+
+@dataclass
+class Sweep:
+    """A planned table."""
+
+    name: str
+    table: str  # of conf/table
+    caption: str
+    columns: list[Column]
+    rows: list[Row]
+    seeds: list[int]
+    cells: list[Cell]
+    average: bool = True  # a last column with the mean over tasks
+    times: bool = False  # a second line a row, with training times
+    baseline: str | None = None  # title of the row that others are compared with
+    overrides: list[str] = field(default_factory=list)  # of the command line: what makes it differ from conf/table
+    digest: str = ""  # of everything that the plan was made from
+
+    def unique(self) -> list[Cell]:
+        """Every cell once: rows may share one. Cells that cannot be run are not among them."""
+        return list({cell.name: cell for cell in self.cells if cell.name}.values())
+
+    def records(self, results: Path) -> dict[tuple[int, str, int], dict[str, Any]]:
+        """The records there are, finished or failed, by row, task and seed."""
+        paths = {cell.name: results / cell.record for cell in self.unique()}
+        found = {name: records.read(path) for name, path in paths.items() if path.is_file()}
+        return {(cell.row, cell.task, cell.seed): found[cell.name] for cell in self.cells if cell.name in found}
+
+    def write(self, results: Path) -> Path:
+        """Write `results/sweeps/NAME.json`, completely or not at all.
+
+        Raises:
+            UserError: if that cannot be done.
+        """
+        path = path_of(self.name, results)
+        try:
+            atomic.write(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error.strerror}); give another results.dir=FOLDER") from error
+        return path
+
+
+def path_of(name: str, results: Path) -> Path:
+    """Where a sweep is kept."""
+    return results / "sweeps" / f"{name}.json"
+
+
+def read(path: Path) -> Sweep:
+    """Read one sweep.
+
+    Raises:
+        UserError: if the file is not a sweep of this version of the suite.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for key, kind in (("columns", Column), ("rows", Row), ("cells", Cell)):
+            content[key] = [kind(**entry) for entry in content[key]]
+        return Sweep(**content)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a sweep ({error}); delete it and plan the table again with dry=true") from error
+
+
+def read_all(results: Path) -> list[Sweep]:
+    """Every sweep below a results folder, by name."""
+    return [read(path) for path in sorted((results / "sweeps").glob("*.json"))]

@@ -1,0 +1,1 @@
+"""Many cells: plan, launch, retry, print."""

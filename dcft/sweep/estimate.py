@@ -1,0 +1,55 @@
+"""What a sweep would cost, from the throughputs that finished runs recorded."""
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from dcft.results import records
+from dcft.results.sweeps import Cell, Row
+
+
+class Estimator:
+    """Seconds of training and evaluation of a cell, from records of similar cells.
+
+    Similar means the same backbone, and the same task and method as far as there are such records: first all three,
+    then backbone and task, then the backbone alone. A record on another machine counts as any other.
+    """
+
+    def __init__(self, results: Path):
+        self._rates = defaultdict(list)
+        for record in records.read_all(results):
+            if rates := _rates(record):
+                for key in _similar(record["model"], record["task"], record["method"]):
+                    self._rates[key].append(rates)
+
+    def seconds(self, cell: Cell, row: Row) -> float | None:
+        """The estimate; None if no run of this backbone has been recorded."""
+        for key in _similar(row.model, cell.task, row.method):
+            if rates := self._rates.get(key):
+                training, evaluation = (median(column) for column in zip(*rates, strict=True))
+                return cell.train_samples / training + cell.dev_samples / evaluation
+        return None
+
+
+def _similar(model: str, task: str, method: str) -> list[tuple[str, ...]]:
+    """What runs are grouped by, from the most to the least alike."""
+    return [(model, task, method), (model, task), (model,)]
+
+
+def _rates(record: dict[str, Any]) -> tuple[float, float] | None:
+    """Rows a second in training and in evaluation."""
+    times, source = record.get("time"), record.get("data_source")
+    if record["status"] != "done" or not (times and times["samples_per_s"] and times["eval_s"] and source):
+        return None
+    limit = record["config"]["data"]["max_eval"]
+    dev = sum(min(rows, limit or rows) for split, rows in source["rows"].items() if split != "train")
+    return times["samples_per_s"], dev * len(record["history"]) / times["eval_s"]
+
+
+def words(seconds: float) -> str:
+    """A duration as people say it: "40 s", "12 min", "3.4 h", "2.1 days"."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}" if size >= 3600 else f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

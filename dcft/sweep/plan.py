@@ -1,0 +1,187 @@
+"""From a table's definition (conf/table) to its sweep, without running any cell. Nothing here imports torch."""
+
+import hashlib
+import json
+import math
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dcft.config.build import RunConfig, build
+from dcft.config.compose import Composer
+from dcft.config.digests import weight_files
+from dcft.errors import CONF, UserError
+from dcft.results import sweeps
+from dcft.results.sweeps import Cell, Column, Row, Sweep
+from dcft.sweep.request import PLACES, Request, of_rows
+
+KNOBS = ("kernel", "stride", "targets", "rank", "bottleneck")
+# What a plan depends on besides conf/: the code that turns settings into cells.
+SOURCES = (
+    "config/build.py",
+    "config/compose.py",
+    "config/digests.py",
+    "config/recipe_sources.py",
+    "sweep/request.py",
+    "sweep/plan.py",
+    "results/sweeps.py",
+    "data/toy.py",
+)
+
+
+def load(asked: Request) -> Sweep:
+    """The sweep of a table: the one kept in `results/sweeps` if nothing has changed since, else a new one, kept there.
+
+    Raises:
+        UserError: if a cell cannot be composed, or the plan cannot be kept.
+    """
+    digest, results = _digest(asked), asked.place("results.dir")
+    path = sweeps.path_of(asked.name, results)
+    if path.is_file():
+        with suppress(UserError):  # of another version of the suite
+            kept = sweeps.read(path)
+            if kept.digest == digest:
+                return kept
+    planned = plan(asked)
+    planned.digest = digest
+    planned.write(results)
+    return planned
+
+
+def _digest(asked: Request) -> str:
+    """Of everything that the cells' names depend on; local files by size and time instead of content."""
+    package = Path(__file__).parent.parent
+    sources = [*sorted(CONF.rglob("*.yaml")), *(package / name for name in SOURCES)]
+    content = {
+        "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
+        "overrides": asked.overrides,
+        "seeds": asked.seeds,
+        "files": [[str(path), *_stamp(path)] for path in _local_files(asked)],
+        "packages": _package_versions(asked),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _local_files(asked: Request) -> list[Path]:
+    """The files that the cells read from folders of the user, there or not."""
+    files = [Path(value) for value in asked.given.values() if isinstance(value, str) and Path(value).is_file()]
+    if root := asked.place("data.root"):
+        tasks = [yaml.safe_load((CONF / "task" / f"{task}.yaml").read_text()) for task in asked.table["columns"]]
+        files += [root / name for task in tasks for name in task["files"].values()]
+    if weights := asked.place("model.path"):
+        files += weight_files(weights)
+    return files
+
+
+def _stamp(path: Path) -> list[int]:
+    return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
+
+
+def _package_versions(asked: Request) -> dict[str, str]:
+    """Installed versions of the packages that carry the weights of the table's backbones."""
+    names = [asked.given["model"]] if "model" in asked.given else of_rows(asked.table, "model")
+    found = {}
+    for path in (CONF / "model" / f"{name}.yaml" for name in names):
+        if path.is_file() and (package := yaml.safe_load(path.read_text(encoding="utf-8")).get("package")):
+            with suppress(PackageNotFoundError):
+                found[package] = version(package.replace("_", "-"))
+    return found
+
+
+def plan(asked: Request) -> Sweep:
+    """All cells of a table: rows times columns times seeds. Rows that the command line makes equal are kept once.
+
+    Raises:
+        UserError: if a cell cannot be composed.
+        HydraException: if a setting names nothing that there is.
+    """
+    compose = Composer()
+    table, given, extra = asked.table, asked.given, asked.overrides
+    if given.get("tracker", "none") != "none" and "tracker.group" not in given:
+        extra = [*extra, f"tracker.group={asked.name}"]
+    rows, cells, columns, known = [], [], {}, {}
+    for settings in table["rows"]:
+        knobs = {key: value for key, value in settings.items() if key not in ("title", "paper")}
+        configs = []
+        for task in table["columns"]:
+            wanted = {"task": task, **table["base"], **knobs}
+            overrides = [f"{key}={value}" for key, value in wanted.items() if key not in given] + extra
+            configs.append((build(compose(overrides)), [line for line in overrides if not line.startswith("seed=")]))
+        row = _row(configs[0][0], settings, asked)
+        row_cells = [
+            _cell(replace(config, seed=seed), [*overrides, f"seed={seed}"])
+            for config, overrides in configs
+            for seed in asked.seeds
+        ]
+        names = tuple(cell.name or cell.command for cell in row_cells)
+        if names in known:
+            if rows[known[names]].paper is None:
+                rows[known[names]] = row
+            continue
+        known[names] = len(rows)
+        cells += [replace(cell, row=len(rows)) for cell in row_cells]
+        rows.append(row)
+        columns |= {config.task.name: _column(config) for config, _ in configs}
+    return Sweep(
+        name=asked.name,
+        table=table["name"],
+        caption=table["caption"],
+        columns=list(columns.values()),
+        rows=rows,
+        seeds=asked.seeds,
+        cells=cells,
+        average=table.get("average", False),
+        times=table.get("times", False),
+        baseline=table.get("baseline"),
+        overrides=[
+            line for key, line in zip(given, asked.overrides, strict=True) if key in asked.changes and key not in PLACES
+        ],
+    )
+
+
+def _row(config: RunConfig, settings: dict[str, Any], asked: Request) -> Row:
+    """A row as it is; it reproduces the printed row only with the printed row's settings.
+
+    A substitute backbone stands in for the paper's and keeps its place beside the printed numbers, as a label says.
+    """
+    own = asked.table["base"] | settings
+    deciding = {*own, *KNOBS} - {"model"}
+    changed = any(key in deciding and value != own.get(key) for key, value in asked.given.items())
+    title = config.method.title if changed else settings.get("title") or config.method.title
+    printed = None
+    if "paper" in settings and not changed and (config.model.substitute or config.model.name == own["model"]):
+        printed = {"label": settings["paper"], "model": own["model"]}
+    knobs = {knob: getattr(config, knob) for knob in KNOBS if getattr(config, knob) is not None}
+    if config.method.peft is None or config.bottleneck is not None:
+        knobs.pop("targets")  # the method chooses its matrices itself
+    model = config.model
+    return Row(title, config.method.name, model.name, model.title, model.substitute, knobs, printed)
+
+
+def _column(config: RunConfig) -> Column:
+    task = config.task
+    return Column(task.name, task.title, task.printed or task.score, task.score, task.toy)
+
+
+def _cell(config: RunConfig, overrides: list[str]) -> Cell:
+    """A cell and its cost; `row` is filled in by the caller."""
+    cell = Cell(-1, config.task.name, config.seed, overrides)
+    try:
+        config.require_data()
+        cell.name = config.cell  # which asks for the package of the weights
+    except UserError as error:  # the rest of the table can run
+        cell.problem = str(error)
+        return cell
+    cell.record = str(config.record_path.relative_to(config.results.dir))
+    limits = {split: config.data.max_train if split == "train" else config.data.max_eval for split in config.task.rows}
+    rows = {split: min(n, limits[split] or n) for split, n in config.task.rows.items()}
+    per_epoch = math.ceil(rows["train"] / config.train.batch_size)
+    steps = config.train.max_steps or math.ceil(config.train.epochs * per_epoch)
+    cell.train_samples = round(steps * rows["train"] / per_epoch)
+    evaluations = math.ceil(steps / config.eval.every)
+    cell.dev_samples = evaluations * sum(n for split, n in rows.items() if split != "train")
+    return cell

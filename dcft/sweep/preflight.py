@@ -1,0 +1,38 @@
+"""Before a sweep's first launch: is every backbone and every data set to be had? Each is asked for once."""
+
+from collections.abc import Callable
+
+from dcft.config.build import RunConfig, build
+from dcft.config.compose import Composer
+from dcft.data import hub
+from dcft.errors import UserError
+from dcft.results.sweeps import Cell
+
+SOURCES = ((hub.require_model, ("model", "model.path")), (hub.require_data, ("task", "data.root")))
+
+
+def check(cells: list[Cell]) -> dict[str, str]:
+    """Ask for the source of each distinct backbone and task.
+
+    Returns:
+        Why a cell cannot run, by its command; cells that can are not in it.
+    """
+    compose = Composer()
+    answers: dict[tuple[str, ...], str | None] = {}
+    problems = {}
+    for cell in cells:
+        for require, settings in SOURCES:
+            source = tuple(line for line in cell.overrides if line.lstrip("+").partition("=")[0] in settings)
+            if source not in answers:
+                answers[source] = _ask(require, build(compose(cell.overrides)))
+            if answers[source]:
+                problems.setdefault(cell.command, answers[source])
+    return problems
+
+
+def _ask(require: Callable[[RunConfig], None], config: RunConfig) -> str | None:
+    try:
+        require(config)
+    except UserError as error:
+        return str(error)
+    return None

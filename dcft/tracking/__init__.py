@@ -1,0 +1,1 @@
+"""Mirrors of a run: W&B, trackio, the W&B dashboard."""

@@ -1,0 +1,169 @@
+"""Mirrors of a run. The record is the result; a tracker may be offline or broken without hurting it."""
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import re
+from typing import Any
+
+from transformers import TrainerCallback
+
+from dcft.config.build import RunConfig
+from dcft.errors import UserError
+from dcft.tracking import names
+
+log = logging.getLogger(__name__)
+
+INIT_TIMEOUT = 20  # seconds to wait for the server before the run is mirrored offline
+
+
+class NoTracker(TrainerCallback):
+    """Mirrors nothing."""
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Called once, when the cell has its record."""
+
+
+def harmless(method):
+    """A failing tracker warns once and is silent from then on."""
+
+    @functools.wraps(method)
+    def guarded(self, *args, **kwargs):
+        if self.broken:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # whatever a tracker throws, the run goes on
+            self.broken = True
+            reason = re.sub(r"(write_token=)[^&\s'\"]+", r"\1...", str(error))  # trackio's addresses carry a secret
+            log.warning("note: %s failed and is off for this run: %s", type(self).__name__, reason)
+
+    return guarded
+
+
+class Tracker(NoTracker):
+    """A tracker's run per cell, under the cell's name, so that a resumed or repeated cell goes on with its run.
+
+    What is logged, and under which names: `dcft.tracking.names`. Only the first of several processes tracks.
+    """
+
+    def __init__(self, config: RunConfig, settings: dict[str, Any]):
+        self.config, self.settings = config, settings
+        self.run = None
+        self.broken = False
+
+    def start(self, **arguments) -> Any:
+        """Open the run; `arguments` are those that trackers share."""
+        raise NotImplementedError
+
+    def end(self, record: dict[str, Any]) -> None:
+        """Add what the record says of the whole run, and close it."""
+        raise NotImplementedError
+
+    @harmless
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self.run = self.start(
+                project=self.config.tracker.project,
+                name=self.config.cell,
+                group=self.config.tracker.group,
+                config=names.config(self.settings),
+                resume="allow",
+            )
+
+    @harmless
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        values = names.training(logs or {})
+        if self.run is not None and values:
+            self.run.log(values, step=state.global_step)
+
+    @harmless
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        if self.run is not None:
+            self.run.log(names.evaluation(metrics), step=state.global_step)
+
+    @harmless
+    def finish(self, record: dict[str, Any]) -> None:
+        if self.run is not None:
+            self.end(record)
+
+
+class WandbTracker(Tracker):
+    """Weights & Biases; offline without a key or a server."""
+
+    def start(self, **arguments):
+        import wandb
+
+        folder = self.config.work_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments |= {
+            "entity": self.config.tracker.entity,
+            "id": self.config.cell.replace(".", "-"),
+            "job_type": self.config.method.name,
+            "tags": names.tags(self.settings),
+            "dir": str(folder),
+            # A run that a cell could not finish must not take in the next cell's.
+            "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, reinit="finish_previous"),
+        }
+        mode = os.environ.get("WANDB_MODE", "online")
+        if mode == "online" and not wandb.login(prompt=False, verify=False):
+            mode = "offline"  # no key: asking would block a sweep
+        try:
+            run = wandb.init(mode=mode, **arguments)
+        except wandb.errors.Error:
+            wandb.teardown()  # else the half-open run keeps its id
+            run = wandb.init(mode="offline", **arguments)
+        run.define_metric(f"{names.DEV}*", summary="max,last")
+        run.define_metric(names.DEV_LOSS)  # as anything else: the last value
+        return run
+
+    def end(self, record):
+        self.run.summary.update(names.summary(record))
+        self.run.finish(exit_code=0 if record["status"] == "done" else 1)
+
+
+class TrackioTracker(Tracker):
+    """trackio: a database in its own folder (TRACKIO_DIR), without an account or a network.
+
+    It has no summary: what the record says of the whole run is logged with the last step.
+    """
+
+    def __init__(self, config: RunConfig, settings: dict[str, Any]):
+        super().__init__(config, settings)
+        try:
+            import trackio  # noqa: F401
+        except ImportError as error:
+            raise UserError("tracker=trackio needs the package trackio; pip install trackio") from error
+
+    def start(self, **arguments):
+        import trackio
+
+        with contextlib.redirect_stdout(io.StringIO()):  # it greets; the last line of a run is its record
+            return trackio.init(embed=False, **arguments)
+
+    def end(self, record):
+        import trackio
+
+        last = record["last"]
+        self.run.log(names.flat(names.summary(record)), step=last["step"] if last else None)
+        with contextlib.redirect_stdout(io.StringIO()):
+            trackio.finish()
+
+
+TRACKERS = {"wandb": WandbTracker, "trackio": TrackioTracker}
+
+
+def create(config: RunConfig, settings: dict[str, Any]) -> NoTracker:
+    """The tracker that `tracker=` names; `settings` is the record's configuration.
+
+    Raises:
+        UserError: if there is no such tracker, or its package is missing.
+    """
+    name = config.tracker.name
+    if name == "none":
+        return NoTracker()
+    if name not in TRACKERS:
+        raise UserError(f"tracker.name={name}: there is no such tracker; give one of none, {', '.join(TRACKERS)}")
+    return TRACKERS[name](config, settings)

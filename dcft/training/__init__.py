@@ -1,0 +1,1 @@
+"""One cell: configuration in, record out."""

@@ -1,0 +1,138 @@
+"""From a method's name to a model that is ready to train, and what the trainer must do beyond the loss.
+
+A method that PEFT (or a tuner of ours) can build needs only its YAML file: `method.peft` names the PEFT type and the
+arguments of its configuration class. What a method does beyond the loss (a penalty, steps after the optimiser's)
+follows from its settings and its layers, never from its name, and training is handed it as `Hooks`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+import torch
+from peft import PeftModel, TaskType, get_peft_model
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft.optimizers import create_lorafa_optimizer
+from peft.tuners.adalora.layer import AdaLoraLayer
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import PreTrainedModel, TrainerCallback
+
+from dcft.config.build import RunConfig
+from dcft.errors import UserError
+from dcft.training.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
+from dcft.tuners import orthogonality_loss, sora
+from dcft.tuners.dcft import DcftLayer
+
+SPAN_HEAD = ["qa_outputs"]  # what every question answering model in transformers calls its head
+
+
+@dataclass
+class Hooks:
+    """What a method asks of the trainer beyond gradient descent on the task's loss."""
+
+    callbacks: list[TrainerCallback] = field(default_factory=list)
+    penalty: Callable[[], Tensor] | None = None  # added to the loss of each batch
+    optimizer: torch.optim.Optimizer | None = None
+    no_decay: tuple[str, ...] = ()  # parts of names of parameters that get no weight decay, besides biases and norms
+    kept: Callable[[], int] | None = None  # adapter parameters that are left after pruning
+
+
+@dataclass
+class Prepared:
+    """A model whose trainable parameters are exactly the method's and the head's."""
+
+    model: nn.Module
+    hooks: Hooks
+    params: dict[str, int]  # adapter, head, trainable, total
+
+
+def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
+    """Adapt a backbone by the configured method.
+
+    Args:
+        model: a backbone with a fresh head; it is changed in place.
+        config: the run; its method, target matrices and head.
+
+    Returns:
+        The model, its hooks, and how many parameters train: `adapter` (the method's own), `head` (new for the task,
+        trained by every method and not counted by the paper), `trainable` (both) and `total` (backbone and head).
+
+    Raises:
+        UserError: if the method's settings do not fit it or the backbone.
+    """
+    total = sum(parameter.numel() for parameter in model.parameters())
+    head = SPAN_HEAD if config.task.kind == "span" else config.model.head
+    if config.method.peft is not None:
+        model = _adapt(model, config, head)
+    for name, parameter in model.named_parameters():
+        if _is_part(name, config.method.freeze):
+            parameter.requires_grad = False
+        elif config.method.trainable is not None:
+            parameter.requires_grad = _is_part(name, head) or name.endswith(tuple(config.method.trainable))
+    hooks = _hooks(model, config)
+    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    in_head = sum(n for name, n in trained.items() if _is_part(name, head))
+    trainable = sum(trained.values())
+    counts = {"adapter": trainable - in_head, "head": in_head, "trainable": trainable, "total": total}
+    return Prepared(model, hooks, counts)
+
+
+def _is_part(name: str, modules: list[str]) -> bool:
+    return not set(name.split(".")).isdisjoint(modules)
+
+
+def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftModel:
+    arguments = {"target_modules": config.target_modules, "modules_to_save": list(head)} | config.method.peft
+    arguments["task_type"] = TaskType.QUESTION_ANS if config.task.kind == "span" else TaskType.SEQ_CLS
+    kind = str(arguments.pop("peft_type")).upper()
+    if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise UserError(f"method.peft.peft_type={kind}: PEFT has no such method")
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
+    unknown = set(arguments) - {field.name for field in fields(config_class)}
+    if unknown:
+        raise UserError(f"method.peft.{sorted(unknown)[0]} is not a setting of {config_class.__name__}")
+    try:
+        return get_peft_model(model, config_class(**arguments))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"method={config.method.name}: {' '.join(str(error).split())}") from error
+
+
+def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
+    """What the method's settings ask of the trainer; settings that the adapter has no use for are refused."""
+    method, hooks = config.method, Hooks()
+    if method.orthogonality and method.orthogonality.coefficient:
+        term = method.orthogonality
+        _refuse_unless(_has(model, DcftLayer), "method.orthogonality", "DCFT")
+        hooks.penalty = lambda: term.coefficient * orthogonality_loss(model, term.form)
+    if method.sparsity:
+        _refuse_unless(_has(model, sora.SoraLayer), "method.sparsity", "SORA")
+        hooks.callbacks.append(SoftThreshold(sora.gates(model), method.sparsity.thresholds))
+        hooks.penalty = lambda: method.sparsity.penalty * sora.gate_penalty(model)
+        hooks.no_decay = ("sora_gate",)
+        hooks.kept = lambda: sora.kept_parameters(model)
+    if _has(model, AdaLoraLayer):
+        start, end = model.peft_config["default"].init_r, model.peft_config["default"].target_r
+        if start <= end:
+            raise UserError(
+                f"method.peft.init_r={start}: AdaLoRA cuts ranks down to rank={end}; give at least {end + 1}"
+            )
+        allocation = BudgetAllocation(model)
+        hooks.callbacks.append(allocation)
+        hooks.kept = allocation.kept_parameters
+    if method.optimizer == "lorafa":
+        _refuse_unless(_has(model, LoraLayer) and not _has(model, AdaLoraLayer), "method.optimizer", "LORA")
+        lora, train = model.peft_config["default"], config.train
+        hooks.optimizer = create_lorafa_optimizer(model, lora.r, lora.lora_alpha, train.lr, train.weight_decay)
+        hooks.callbacks.append(StateOnDevice())
+    elif method.optimizer is not None:
+        raise UserError(f"method.optimizer={method.optimizer}: give lorafa (PEFT's), or null for AdamW")
+    return hooks
+
+
+def _has(model: nn.Module, layer: type) -> bool:
+    return any(isinstance(module, layer) for module in model.modules())
+
+
+def _refuse_unless(good: bool, setting: str, peft_type: str) -> None:
+    if not good:
+        raise UserError(f"{setting} is a setting for method.peft.peft_type={peft_type}; leave it out")

@@ -1,0 +1,282 @@
+"""One run: configuration in, record out."""
+
+import math
+import shutil
+import traceback
+import warnings
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from transformers import PrinterCallback, TrainingArguments, set_seed
+
+from dcft.backbones import compilation, device, load
+from dcft.config.build import RunConfig
+from dcft.data import batches, encode, hub
+from dcft.errors import RunFailed, UserError
+from dcft.results import provenance, records
+from dcft.tracking import mirror
+from dcft.training import distributed, methods
+from dcft.training.progress import ProgressBar
+from dcft.training.scoring import Scorer
+from dcft.training.trainer import CellTrainer
+
+LOG_EVERY = 10  # steps between two logged losses, at most
+
+
+def run(config: RunConfig) -> Path:
+    """Train and evaluate one cell, unless its record is there already; go on where an interrupted run stopped.
+
+    Args:
+        config: the cell.
+
+    Returns:
+        The path of the record.
+
+    Raises:
+        UserError: if the cell cannot be run as configured; nothing is written.
+        RunFailed: if it was run and has no score; the record says why.
+    """
+    distributed.join()
+    path = config.record_path
+    if distributed.from_first(lambda: _is_done(path)):
+        return path
+    _check_processes(config)
+    device.check(config)
+    with records.claim(config) as state:
+        if distributed.from_first(lambda: _is_done(path)):  # finished while we waited for the claim
+            return path
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        datasets.disable_progress_bars()
+        warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
+        record = _describe(config, state)
+        tracker = mirror.create(config, record["config"]) if distributed.is_first() else mirror.NoTracker()
+        failure = None
+        try:
+            record |= _train(config, record, tracker) | {"status": "done"}
+        except UserError:
+            if distributed.is_first():
+                with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
+                    (config.work_dir / "checkpoints").rmdir()
+            raise
+        except RunFailed as error:
+            failure, record["error"] = error, str(error)
+        except Exception as error:  # the record keeps what happened, whatever it was
+            file = config.work_dir / ("error.txt" if distributed.is_first() else f"error-{distributed.process()}.txt")
+            file.write_text(traceback.format_exc(), encoding="utf-8")
+            record["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            failure = RunFailed(f"{record['error']} (traceback in {file})")
+        if distributed.is_first():
+            record["finished"] = records.now()
+            records.write(path, record)
+            tracker.finish(record)
+        if failure:
+            raise failure
+        if distributed.is_first():
+            shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
+    return path
+
+
+def _is_done(path: Path) -> bool:
+    return path.is_file() and records.read(path)["status"] == "done"
+
+
+def _check_processes(config: RunConfig) -> None:
+    """A batch is shared out evenly, and only several processes can share a model."""
+    processes = distributed.processes()
+    if config.train.batch_size % processes:
+        raise UserError(
+            f"train.batch_size={config.train.batch_size} is the batch of all {processes} processes together; "
+            f"give a multiple of {processes}, or torchrun another number of processes"
+        )
+    if config.fsdp and processes == 1:
+        raise UserError("fsdp=true: one process cannot share its model; leave it out, or start several by torchrun")
+
+
+def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
+    """The part of the record that is known before training; what is not known yet is blank."""
+    settings = asdict(config)
+    sources = settings.pop("recipe_source")
+    for key in ("recipe", "table"):
+        settings.pop(key)
+    return {
+        "cell": config.cell,
+        "status": "failed",
+        "task": config.task.name,
+        "model": config.model.name,
+        "method": config.method.name,
+        "seed": config.seed,
+        "score": None,
+        "metrics": None,
+        "metrics_halves": None,
+        "last": None,
+        "collapsed": None,
+        "toy": config.task.toy,
+        "substitute_backbone": config.model.substitute,
+        "params": None,
+        "tokens": None,
+        "time": None,
+        "peak_memory_mb": None,
+        "data_source": None,
+        "model_source": None,
+        "config": settings,
+        "recipe_source": sources,
+        "versions": provenance.versions(),
+        "git": provenance.git(),
+        "hardware": provenance.hardware(),
+        "started": state["started"],
+        "finished": None,
+        "attempts": state["attempts"],
+        "error": None,
+        "history": [],
+        "losses": [],
+    }
+
+
+def _train(config: RunConfig, record: dict[str, Any], tracker: mirror.NoTracker) -> dict[str, Any]:
+    """Train; `record` is filled as things become known, so that a failed run's record has them too."""
+    if hub.needs_hub(config):
+        hub.prefer_cache_if_offline()
+    set_seed(config.seed)  # the new head and the adapter are drawn from it
+    backbone = distributed.first_alone(lambda: load.load(config))
+    layers = load.layers(backbone.model)
+    prepared = methods.prepare(backbone.model, config)
+    if config.compile:
+        compilation.use(layers)
+    if config.fsdp and prepared.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
+        advice = "torchrun works without; leave fsdp= out"
+        raise UserError(f"fsdp=true: FSDP shares out the parameters that this method changes after each step; {advice}")
+    data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
+    multiple = compilation.multiple(config.data.max_length) if config.compile else 1
+    train, dev = (batches.Rows(rows, backbone.tokenizer, multiple) for rows in (data.train, encode.inputs(data.dev)))
+    grouping = train.lengths if config.train.group_by_length else np.zeros_like(train.lengths)
+    order = batches.LengthGroupedSampler(grouping, config.train.batch_size, config.seed)
+    tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, distributed.processes(), multiple)
+    record |= {
+        "params": prepared.params,
+        "tokens": tokens,
+        "model_source": backbone.source,
+        "data_source": data.source.as_dict(),
+    }
+    progress = ProgressBar(config.cell, config.task.score[0], tokens["computed"] / tokens["real"] - 1)
+    trainer = CellTrainer(
+        model=prepared.model,
+        args=_arguments(config, type(layers[0]).__name__),
+        train_dataset=train,
+        eval_dataset=dev,
+        callbacks=[progress, tracker] if distributed.is_first() else [],
+        scorer=Scorer(config.task, data),
+        hooks=prepared.hooks,
+        order=order,
+        autocast=config.precision == "bf16" and config.fsdp,
+    )
+    if config.fsdp and not trainer.is_fsdp_enabled:  # accelerate says nothing and trains without
+        raise UserError("fsdp=true: accelerate shares a model between GPUs only, and there are none; leave it out")
+    trainer.remove_callback(PrinterCallback)
+    provenance.reset_peak_memory()
+    try:
+        trainer.train(resume_from_checkpoint=distributed.from_first(lambda: _last_checkpoint(config)))
+    finally:
+        progress.close()
+        record |= _outcome(trainer)
+    trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
+    if prepared.hooks.kept:
+        record["params"]["kept"] = prepared.hooks.kept()
+    if distributed.is_first():
+        backbone.tokenizer.save_pretrained(config.work_dir / "model")
+    distributed.wait()  # all have read the best checkpoint
+    best = max(record["history"], key=lambda entry: entry["score"])
+    return {key: best[key] for key in ("score", "metrics", "metrics_halves")}
+
+
+def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
+    span = config.task.kind == "span"
+    arguments = TrainingArguments(
+        output_dir=str(config.work_dir / "checkpoints"),
+        learning_rate=config.train.lr,
+        num_train_epochs=config.train.epochs,
+        max_steps=config.train.max_steps or -1,
+        per_device_train_batch_size=config.train.batch_size // distributed.processes(),
+        per_device_eval_batch_size=config.eval.batch_size,
+        warmup_steps=config.train.warmup,
+        weight_decay=config.train.weight_decay,
+        max_grad_norm=config.train.clip,
+        optim="adamw_torch_fused",  # on every device; transformers' default from PyTorch 2.8 on
+        lr_scheduler_type="linear",
+        bf16=config.precision == "bf16" and not config.fsdp,
+        use_cpu=not torch.accelerator.is_available(),  # else bf16 is refused on a machine without one
+        seed=config.seed,
+        eval_strategy="steps",
+        eval_steps=config.eval.every,
+        save_strategy="steps",
+        save_steps=config.eval.every,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_score",
+        greater_is_better=True,
+        logging_steps=math.gcd(LOG_EVERY, config.eval.every),  # a resumed run logs the same means of the loss
+        logging_nan_inf_filter=False,
+        label_names=["start_positions", "end_positions"] if span else ["labels"],
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+        ddp_find_unused_parameters=False,  # every method uses all that it trains
+        fsdp=config.fsdp,
+        fsdp_config={"transformer_layer_cls_to_wrap": [layer], "state_dict_type": "FULL_STATE_DICT"},
+    )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: else the Trainer would multiply the batch
+    return arguments
+
+
+def _last_checkpoint(config: RunConfig) -> str | None:
+    """The newest complete checkpoint: the state is written last, so one that a kill cut short has none, or a part."""
+    folders = (config.work_dir / "checkpoints").glob("checkpoint-*")
+    for folder in sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        try:
+            transformers.TrainerState.load_from_json(str(folder / "trainer_state.json"))
+            return str(folder)
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+    return None
+
+
+def _outcome(trainer: CellTrainer) -> dict[str, Any]:
+    """The history of a run, finished or not."""
+    logs = trainer.state.log_history
+    history = [
+        {
+            "step": entry["step"],
+            "epoch": round(entry["epoch"], 4),
+            "score": entry["eval_score"],
+            "loss": entry["eval_loss"],
+            "metrics": entry["eval_metrics"],
+            "metrics_halves": entry["eval_metrics_halves"],
+            "collapsed": entry["eval_collapsed"],
+            "train_s": round(entry["train_s"], 3),
+            "eval_s": round(entry["eval_s"], 3),
+        }
+        for entry in logs
+        if "eval_score" in entry
+    ]
+    last = history[-1] if history else None
+    train_s = last["train_s"] if last else None
+    samples = trainer.state.epoch * len(trainer.train_dataset) if trainer.state.epoch else 0
+    return {
+        "history": history,
+        "losses": [[entry["step"], entry["loss"]] for entry in logs if "loss" in entry],
+        "last": {key: last[key] for key in ("step", "score", "metrics", "metrics_halves")} if last else None,
+        "collapsed": last["collapsed"] if last else None,
+        "time": {
+            "train_s": train_s,
+            "eval_s": round(sum(entry["eval_s"] for entry in history), 3),
+            "samples_per_s": round(samples / train_s, 2) if train_s else None,
+        },
+        "peak_memory_mb": provenance.peak_memory_mb(),
+    }

@@ -1,0 +1,149 @@
+"""What a figure shows: means over a sweep's records, and the paper's figures of the same rows, never both in one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from dcft.errors import CONF
+from dcft.paper.audit.units import POWERS
+from dcft.paper.printed import AVERAGE, KNOBS, METHODS, size
+from dcft.results.statistics import summary
+from dcft.results.sweeps import Column, Row, Sweep
+from dcft.views.tables.outcomes import Outcomes
+
+PROTOCOL = "best"  # of dcft.results.protocols: which evaluation is a run's score
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean, and its standard deviation over seeds if there are several."""
+
+    value: float
+    spread: float | None = None
+
+
+class Own:
+    """The finished records of a sweep. A mean exists only if every task and seed that it is over has a record."""
+
+    def __init__(self, sweep: Sweep, results: Path):
+        self.sweep = sweep
+        self.outcomes = Outcomes(sweep, results, PROTOCOL)
+        self.done = {key: record for key, record in self.outcomes.records.items() if record["status"] == "done"}
+
+    def _number(self, row: Row) -> int:
+        """Which row it is: rows may be equal but for settings that a row does not hold."""
+        return next(number for number, one in enumerate(self.sweep.rows) if one is row)
+
+    def tasks(self, rows: Iterable[Row]) -> list[str]:
+        """The tasks on which any of these rows has a finished record, in the order of the sweep."""
+        numbers = {self._number(row) for row in rows}
+        found = {task for number, task, _ in self.done if number in numbers}
+        return [column.task for column in self.sweep.columns if column.task in found]
+
+    def records(self, row: Row, task: str) -> list[dict[str, Any]]:
+        """The finished records of a row on a task, by seed."""
+        number = self._number(row)
+        return [self.done[key] for seed in self.sweep.seeds if (key := (number, task, seed)) in self.done]
+
+    def mean(self, row: Row, tasks: list[str], quantity: str) -> Mean | None:
+        """The mean over tasks and seeds of "score" (percent) or "time" (seconds); None if one is missing."""
+        series = self.outcomes.series if quantity == "score" else self.outcomes.seconds
+        number = self._number(row)
+        by_seed = list(zip(*(series(number, task) for task in tasks), strict=True))
+        if any(value is None for values in by_seed for value in values):
+            return None
+        found = summary([sum(values) / len(values) for values in by_seed])
+        return Mean(found.mean, found.std) if found else None
+
+    def parameters(self, row: Row) -> int | None:
+        """Trained parameters without the head; None without a record."""
+        records = [record for column in self.sweep.columns for record in self.records(row, column.task)]
+        return records[0]["params"]["adapter"] if records else None
+
+
+class Printed:
+    """The paper's figures, found by the row of results/paper that a row of the sweep reproduces."""
+
+    def __init__(self, sweep: Sweep, cells: pd.DataFrame):
+        self.cells = cells[cells["table"] == sweep.table]
+
+    def models(self, rows: Iterable[Row]) -> list[str]:
+        """The backbones that the paper has these rows for, in order."""
+        return list(dict.fromkeys(row.paper["model"] for row in rows if row.paper))
+
+    def _find(self, row: Row) -> pd.DataFrame:
+        if not row.paper:
+            return self.cells.iloc[:0]
+        return self.cells[(self.cells["label"] == row.paper["label"]) & (self.cells["model"] == row.paper["model"])]
+
+    def mean(self, row: Row, tasks: list[str], quantity: str) -> Mean | None:
+        """The mean of the printed figures of these tasks (percent, or seconds); None if one is blank."""
+        found = self._find(row)
+        found = found[(found["quantity"] == quantity) & found["task"].isin(tasks)].set_index("task")["value"]
+        if not tasks or len(found) < len(tasks):
+            return None
+        return Mean(float(found.mean()) * (3600 if quantity == "time" else 1))
+
+    def parameters(self, row: Row) -> float | None:
+        """The printed size, with k and M as 10^3 and 10^6; None where it is blank, or a percentage (Table 3)."""
+        sizes = [text for text in self._find(row)["params"] if text and not text.endswith("%")]
+        if not sizes:
+            return None
+        number, unit = size(sizes[0])
+        return float(number) * 1000 ** POWERS[unit]
+
+
+@dataclass
+class Evidence:
+    """All that the figures of one sweep are drawn from."""
+
+    sweep: Sweep
+    own: Own
+    printed: Printed
+
+    @cached_property
+    def only_printed(self) -> bool:
+        """Whether there are no records at all: then the figures show the paper's numbers alone."""
+        return not self.own.done
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        """The tasks that means are over: those with any record, or all where the paper's figures are alone."""
+        sweep = self.sweep
+        return [column.task for column in sweep.columns] if self.only_printed else self.own.tasks(sweep.rows)
+
+    def title(self, task: str) -> str:
+        """A task as it is printed."""
+        return next(column.title for column in self.sweep.columns if column.task == task)
+
+
+def printed_sweep(cells: pd.DataFrame, table: str) -> Sweep:
+    """A printed table as a sweep without cells: what is drawn when nothing was run."""
+    printed = cells[(cells["table"] == table) & (cells["heading"] != AVERAGE)]
+    rows = []
+    for _, line in printed.drop_duplicates(["label", "model"]).iterrows():
+        knobs = {knob: int(line[knob]) for knob in KNOBS if not pd.isna(line[knob])}
+        knobs |= {} if pd.isna(line["targets"]) else {"targets": line["targets"]}
+        paper = {"label": line["label"], "model": line["model"]}
+        model = line["model"]
+        rows.append(Row(_title(line["method"], knobs), line["method"], model, model_title(model), False, knobs, paper))
+    tasks = printed.drop_duplicates("task")
+    columns = [Column(line["task"], line["heading"], [], [], False) for _, line in tasks.iterrows()]
+    return Sweep("paper", table, table.replace("table", "Table "), columns, rows, [], [])
+
+
+def _title(method: str, knobs: dict[str, Any]) -> str:
+    shown = {"kernel": "d", "rank": "r"} | ({"stride": "s"} if knobs.get("stride") != knobs.get("kernel") else {})
+    words = [f"{letter}={knobs[knob]}" for knob, letter in shown.items() if knob in knobs]
+    return METHODS[method] + (f" ({', '.join(words)})" if words else "")
+
+
+def model_title(name: str) -> str:
+    """A backbone as people write it."""
+    path = CONF / "model" / f"{name}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["title"] if path.is_file() else name

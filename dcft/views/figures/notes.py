@@ -1,0 +1,34 @@
+"""What a reader must know of the numbers in a figure: the tables' own words."""
+
+from dcft.views.figures.evidence import Evidence
+from dcft.views.tables import notes
+
+AS_PRINTED = "as printed in the paper"
+BESIDE = ("kernel", "stride", "pareto")  # figures that show the paper's numbers as well, and means over tasks
+
+
+def tags(evidence: Evidence) -> list[str]:
+    """What belongs into the title itself: whose numbers they are, toy data, a substitute backbone."""
+    return [AS_PRINTED] if evidence.only_printed else notes.collect(evidence.own.outcomes).labels
+
+
+def note(evidence: Evidence, kind: str) -> str:
+    """The text at the foot of a figure: backbones, data, seeds and protocol of our numbers; the paper's table."""
+    sweep, parts = evidence.sweep, []
+    if not evidence.only_printed:
+        parts.append("Ours: " + "; ".join(notes.collect(evidence.own.outcomes).facts))
+        if len(evidence.own.done) < len(sweep.cells):
+            parts.append("What has no record is left out, and so is every mean over it")
+        if collapsed := sum(bool(record["collapsed"]) for record in evidence.own.done.values()):
+            parts.append(f"Collapsed to one answer: {collapsed} of {len(sweep.cells)} runs")
+    if kind == "figure3":
+        bands = "; bands: lowest to highest seed" if len(sweep.seeds) > 1 else ""
+        parts.append(f"Training loss includes a method's penalty (DCFT's orthogonality term); dev loss does not{bands}")
+    if kind in BESIDE:
+        titles = [evidence.title(task) for task in evidence.tasks]
+        parts.append(f"Means over {', '.join(titles)}")
+        if any(row.paper for row in sweep.rows):
+            parts.append(f"Paper: {sweep.table.replace('table', 'Table ')}, means computed from the printed figures")
+    if kind == "pareto" and any(row.paper for row in sweep.rows):
+        parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")
+    return ". ".join(parts) + "."

@@ -1,0 +1,205 @@
+"""The report: one HTML page with all tables, figures and findings, where every own number leads to its record.
+
+A view: it reads sweeps, records and results/paper, and runs nothing. The page loads nothing: pictures are inside.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from dcft.paper import audit, printed
+from dcft.paper.audit.findings import HOLDS
+from dcft.results import atomic, records
+from dcft.results import sweeps as sweep
+from dcft.results.protocols import EXPLAINED, PROTOCOLS
+from dcft.results.sweeps import Cell, Sweep
+from dcft.views import audit as audit_report
+from dcft.views import figures, tables
+from dcft.views.tables import notes
+from dcft.views.tables.outcomes import Outcomes
+from dcft.views.tables.published import CAPTIONS
+
+PROTOCOL = "best"
+VIEWS = {"compare": "Ours beside the paper's", "ours": "Ours", "statistics": "Statistics over seeds"}
+
+
+@dataclass
+class Trouble:
+    """A run without a result, or with a doubtful one."""
+
+    cell: Cell
+    reason: str
+    recorded: bool
+
+
+@dataclass
+class Section:
+    """A sweep on the page."""
+
+    sweep: Sweep
+    id: str
+    labels: list[str]
+    counts: dict[str, int]
+    tables: list[tuple[str, Markup]] = field(default_factory=list)
+    pictures: list[dict[str, str]] = field(default_factory=list)
+    troubles: dict[str, list[Trouble]] = field(default_factory=dict)
+
+
+def write(results: Path) -> Path:
+    """Write `results/report.html`; returns its path.
+
+    Raises:
+        UserError: if a sweep, a record or a file of results/paper cannot be read.
+    """
+    path = Path(results) / "report.html"
+    atomic.write(path, build(Path(results)))
+    return path
+
+
+def build(results: Path) -> str:
+    """The page as text; links to records are relative to the results folder."""
+    cells = printed.cells(printed.read())
+    sweeps = sweep.read_all(results)
+    found = {path.relative_to(results).as_posix(): records.read(path) for path in record_paths(results)}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dcft.views"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"show": show, "quote": quote, "table": lambda grid: Markup(tables.html(grid))}
+    checked = audit.run()
+    return environment.get_template("report.html").render(
+        protocol=PROTOCOLS[PROTOCOL],
+        explained=EXPLAINED[PROTOCOL],
+        facts=facts(found.values()),
+        sections=[_section(one, results, cells) for one in sweeps],
+        printed=[tables.published_grid(name) for name in CAPTIONS],
+        paper=[_picture(picture) for picture in figures.of_paper(cells)],
+        checks=audit_report.findings_sections(checked),
+        checked=Counter(finding.verdict == HOLDS for finding in checked.findings),
+        records=_summaries(found, sweeps),
+    )
+
+
+def record_paths(results: Path) -> list[Path]:
+    """The files of all records below a results folder."""
+    return sorted((results / "runs").glob("*/*/*.json"))
+
+
+def facts(found: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """What was run, where, when and with which code: each distinct value, with the number of records that have it."""
+    found = list(found)
+    distinct: dict[str, Counter] = {
+        "Backbones": Counter(record["model"] for record in found),
+        "Seeds": Counter(str(record["seed"]) for record in found),
+        "Hardware": Counter(show(record["hardware"]) for record in found),
+        "Code": Counter(commit(record["git"]) for record in found),
+        "Versions": Counter(show(record["versions"]) for record in found),
+    }
+    lines = {name: [f"{value} ({n})" for value, n in counter.items()] for name, counter in distinct.items()}
+    times = sorted(record[key] for record in found for key in ("started", "finished") if record[key])
+    return {"When": [f"{times[0]} to {times[-1]}"] if times else [], **lines} if found else {}
+
+
+def commit(git: dict[str, Any] | None) -> str:
+    """A state of the code in words."""
+    if git is None:
+        return "no git repository"
+    return f"commit {git['commit']}" + (", with changes that are not committed (dirty)" if git["dirty"] else "")
+
+
+def show(value: Any) -> str:
+    """A value of a record on one line; nothing for None."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {show(item)}" for key, item in value.items() if item not in (None, {}))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _section(one: Sweep, results: Path, cells) -> Section:
+    found = one.records(results)
+    troubles: dict[str, list[Trouble]] = {"failed": [], "collapsed": [], "cannot be run": [], "not run yet": []}
+    for cell in one.cells:
+        record = found.get((cell.row, cell.task, cell.seed))
+        if cell.problem:
+            troubles["cannot be run"].append(Trouble(cell, cell.problem, False))
+        elif record is None:
+            troubles["not run yet"].append(Trouble(cell, "", False))
+        elif record["status"] != "done":
+            troubles["failed"].append(Trouble(cell, record["error"] or "no reason kept", True))
+        elif record["collapsed"]:
+            troubles["collapsed"].append(Trouble(cell, "one answer to everything at its last evaluation", True))
+    done = sum(record["status"] == "done" for record in found.values())
+    counts = {"done": done} | {name: len(cells) for name, cells in troubles.items()}
+    section = Section(
+        one,
+        f"sweep-{one.name}",
+        notes.collect(Outcomes(one, results, PROTOCOL)).labels,
+        counts,
+        troubles={k: v for k, v in troubles.items() if v},
+    )
+    if found:
+        section.tables = [(title, _table(one, results, view)) for view, title in VIEWS.items() if _wanted(one, view)]
+        section.pictures = [_picture(picture) for picture in figures.of_sweep(one, results, cells)]
+    return section
+
+
+def _wanted(one: Sweep, view: str) -> bool:
+    """Ours alone is what "compare" shows where the paper has nothing, and one seed has no statistics."""
+    beside = any(row.paper for row in one.rows)
+    return {"compare": beside, "ours": True, "statistics": len(one.seeds) > 1}[view]
+
+
+def _table(one: Sweep, results: Path, view: str) -> Markup:
+    return Markup(tables.html(tables.build(one, results, view, PROTOCOL), lambda path: f"#{quote(Path(path).stem)}"))
+
+
+def _picture(picture: figures.Picture) -> dict[str, str]:
+    content = base64.b64encode(picture.render("svg")).decode()
+    return {
+        "name": picture.name,
+        "text": f"{picture.title}. {picture.note}",
+        "source": f"data:image/svg+xml;base64,{content}",
+    }
+
+
+def _summaries(found: dict[str, dict[str, Any]], sweeps: list[Sweep]) -> list[dict[str, Any]]:
+    """Every record, with what tells it from the others."""
+    commands = {cell.record: cell.command for one in sweeps for cell in one.cells if cell.record}
+    flat = {path: _settings(record["config"]) for path, record in found.items()}
+    common = Counter((key, show(value)) for settings in flat.values() for key, value in settings.items())
+    return [
+        {
+            "record": record,
+            "path": path,
+            "command": commands.get(path),
+            "differs": {k: v for k, v in flat[path].items() if common[k, show(v)] < len(found)},
+            "commit": commit(record["git"]),
+        }
+        for path, record in found.items()
+    ]
+
+
+def _settings(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration with dots; of task and model, which are known by name, and of places nothing."""
+    flat = {}
+    for key, value in config.items():
+        if not prefix and key in ("task", "model", "results", "outputs", "tracker"):
+            continue
+        flat |= _settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

@@ -1,0 +1,30 @@
+"""A grid in Markdown: pipes aligned, best bold, second best underlined."""
+
+from dcft.views.tables.grid import Grid, Value
+
+MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
+
+
+def markdown(grid: Grid) -> str:
+    """The caption, the table and its notes."""
+    heading = [": ".join(column.titles) for column in grid.columns]
+    lines = [[_cell(value) for value in line.values] for group in grid.groups for _, line in group.lines]
+    lines = [[text.replace("|", r"\|") for text in line] for line in [heading, *lines]]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(heading))]
+    rows = [
+        " | ".join(
+            text.ljust(width) if column.stub else text.rjust(width)
+            for text, width, column in zip(line, widths, grid.columns, strict=True)
+        )
+        for line in lines
+    ]
+    rule = "|".join(
+        "-" * (width + 2) if column.stub else "-" * (width + 1) + ":"
+        for width, column in zip(widths, grid.columns, strict=True)
+    )
+    table = [f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])]
+    return f"{grid.caption}\n\n" + "\n".join(table) + "\n\n" + "\n".join(f"- {note}" for note in grid.notes) + "\n"
+
+
+def _cell(value: Value) -> str:
+    return value.separator.join(MARKS[part.mark].format(part.text) for part in value.parts)

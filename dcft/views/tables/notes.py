@@ -1,0 +1,180 @@
+"""What must be said with the numbers of a sweep, in every view and format: what they are, and what is missing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dcft.results import protocols
+from dcft.results import statistics as stats
+from dcft.views.tables import published
+from dcft.views.tables.outcomes import Outcomes
+
+NAMED = 4  # runs that a note names before it only counts
+SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data, generated"}
+
+
+@dataclass
+class Notes:
+    """Labels and facts belong to the caption, which no format may lose; the lines explain."""
+
+    labels: list[str]
+    facts: list[str]
+    lines: list[str]
+
+    def caption(self, text: str) -> str:
+        """A caption that cannot be taken for the paper's."""
+        return "".join(f"[{label}] " for label in self.labels) + f"{text} ({'; '.join(self.facts)})"
+
+
+def collect(outcomes: Outcomes) -> Notes:
+    """Everything that a reader must know of a sweep's numbers."""
+    sweep, done = outcomes.sweep, outcomes.done
+    toy = any(column.toy for column in sweep.columns)
+    substitutes = _distinct(row.model_title for row in sweep.rows if row.substitute)
+    labels = (["toy data"] if toy else []) + [f"substitute backbone {title}" for title in substitutes]
+    seeds = ", ".join(map(str, sweep.seeds))
+    several = len(sweep.seeds) > 1
+    facts = [protocols.PROTOCOLS[outcomes.protocol] + ", in percent"]
+    facts.append(f"seeds {seeds}: mean ± standard deviation" if several else f"seed {seeds}")
+    facts += [SOURCES[source] for source in _distinct(record["data_source"]["source"] for record in done)]
+    limits = _limits(done)
+    facts += limits
+    for title in _distinct(row.model_title for row in sweep.rows):
+        facts.append(f"backbone {title}" + (", not one of the paper's" if title in substitutes else ""))
+    if folders := _distinct(r["model"] for r in done if r["model_source"]["source"] == "local"):
+        facts.append(f"weights of {', '.join(folders)} from a folder (model.path)")
+    if sweep.overrides:
+        facts.append(f"changed on the command line: {' '.join(sweep.overrides)}")
+    lines = [protocols.EXPLAINED[outcomes.protocol]]
+    if several:
+        lines.append(
+            f"n = {len(sweep.seeds)} seeds in each cell; ± is the sample standard deviation (n − 1). A cell without "
+            "all of its seeds is blank."
+        )
+    if toy:
+        lines.append("Toy data are generated and easy: no benchmark, nothing to hold against the paper.")
+    if substitutes:
+        lines.append(
+            f"Not backbones of the paper: {', '.join(substitutes)}. No number here reproduces one of the paper's."
+        )
+    return Notes(labels, facts, lines + _missing(outcomes))
+
+
+def _limits(done: list[dict]) -> list[str]:
+    """What of the data or the training was left out."""
+    limits = []
+    if partial := _distinct(r["config"]["task"]["title"] for r in done if not r["data_source"]["complete"]):
+        limits.append(f"a part of the data only: {', '.join(partial)}")
+    for group, name, word in (
+        ("data", "max_train", "rows"),
+        ("data", "max_eval", "rows"),
+        ("train", "max_steps", "steps"),
+    ):
+        for value in sorted({r["config"][group][name] for r in done} - {None}):
+            limits.append(f"{word} limited by {group}.{name}={value}")
+    return limits
+
+
+def _missing(outcomes: Outcomes) -> list[str]:
+    """Cells that are blank or doubtful, counted or named."""
+    sweep, lines = outcomes.sweep, []
+    records, total = outcomes.records, len(sweep.cells)
+    failed = [place for place, record in records.items() if record["status"] != "done"]
+    collapsed = [place for place, record in records.items() if record["collapsed"] and record["status"] == "done"]
+    for word, places in (("Failed, blank", failed), ("Collapsed to one answer", collapsed)):
+        if places:
+            lines.append(f"{word}: {len(places)} of {total} runs ({_names(outcomes, places)}).")
+    problems: dict[str, list[tuple[int, str, int]]] = {}
+    for cell in sweep.cells:
+        if cell.problem:
+            problems.setdefault(cell.problem, []).append((cell.row, cell.task, cell.seed))
+    for problem, places in problems.items():
+        lines.append(f"Cannot be run, blank: {problem} ({_names(outcomes, places)}).")
+    planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name]
+    if missing := len([place for place in planned if place not in records]):
+        lines.append(f"No record, blank: {missing} of {total} runs.")
+    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and records[p]["status"] == "done"]
+    undefined += [p for p, metrics in outcomes.metrics.items() if metrics and metrics["score"] is None]
+    if undefined:
+        lines.append(f"Undefined by this protocol, blank: {_names(outcomes, undefined)}.")
+    return lines
+
+
+def figures(outcomes: Outcomes) -> list[str]:
+    """What sizes, times and marks are."""
+    lines = ["#Params: parameters that the method trains, the task's head not counted."]
+    for index, row in enumerate(outcomes.sweep.rows):
+        sizes = [record["params"] for place, record in outcomes.records.items() if place[0] == index]
+        kept = sorted(size["kept"] for size in sizes if size and "kept" in size)
+        if kept:
+            lines.append(f"Pruning left {kept[0]:,} to {kept[-1]:,} of those of {row.title}, {row.model_title}.")
+    if outcomes.sweep.times:
+        unit = {"h": "hours (h)", "min": "minutes (min)", "s": "seconds (s)"}[outcomes.unit]
+        lines.append(f"Time: training without evaluations, in {unit}, on whatever machine ran the cell.")
+    return [*lines, f"{published.MARKS[True]}, of each backbone, without full fine-tuning."]
+
+
+def comparison(outcomes: Outcomes, averaged: bool) -> list[str]:
+    """What the published lines are, and what a difference is worth; `averaged`: whether they have an average."""
+    rows = outcomes.sweep.rows
+    lines = [
+        f"Published: {published.title(outcomes.sweep.table)}, figures as printed in the paper.",
+        "Difference: ours − published.",
+    ]
+    if titles := _distinct(row.model_title for row in rows if row.substitute):
+        lines.append(
+            f"The difference compares two different models: {', '.join(titles)} is ours, the paper's row is another "
+            "backbone's; it says nothing about a reproduction."
+        )
+    if any(len(column.metrics) > 1 and column.metrics == column.score for column in outcomes.sweep.columns):
+        lines.append("Where the paper prints one figure for a pair, the difference is that of our pair's mean.")
+    if outcomes.sweep.average and not averaged:
+        lines.append("The published Avg. is left out: it is a mean over other tasks.")
+    if outcomes.sweep.times:
+        lines.append("Differences of times are in hours and between different machines.")
+    if any(not row.paper for row in rows):
+        lines.append("Rows without published figures are ours alone.")
+    return lines
+
+
+def distance(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
+    """What the lines of a baseline are."""
+    names = _distinct(outcomes.sweep.rows[row].title for row in baseline.values())
+    return [f"− {name}: our score minus that of {name} on the same backbone and seeds, the mean." for name in names]
+
+
+def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
+    """How intervals and p come about, and what they can tell with so few seeds."""
+    n = len(outcomes.sweep.seeds)
+    lines = [
+        "Scores: the mean of MNLI's pair, F1 for SQuAD. Intervals: percentile bootstrap of the mean over seeds "
+        f"({stats.RESAMPLES:,} resamples); too narrow for few seeds, blank for one."
+    ]
+    if not baseline:
+        return [*lines, "No baseline in this sweep: nothing is compared."]
+    named = "; ".join(f"{outcomes.sweep.rows[row].title} on {block}" for block, row in baseline.items())
+    lines.append(f"Baseline: {named}; compared seed by seed, its own lines are blank.")
+    if n > 1:
+        lines.append(
+            "p: two-sided permutation test over pairs of seeds, exact up to "
+            f"{stats.EXACT_SEEDS} seeds. With n seeds it is at least 2/2^n: with these {n}, {stats.smallest_p(n):.2g}; "
+            "below 0.05 only from 6 seeds on. Not corrected for the number of comparisons."
+        )
+    return lines
+
+
+def _names(outcomes: Outcomes, places: list[tuple[int, str, int]]) -> str:
+    """Runs in words, the first few of many."""
+    named = [_name(outcomes, place) for place in places[:NAMED]]
+    return "; ".join([*named, f"{len(places) - NAMED} more"] if len(places) > NAMED else named)
+
+
+def _name(outcomes: Outcomes, place: tuple[int, str, int]) -> str:
+    """A run in words."""
+    row, task, seed = place
+    titles = {column.task: column.title for column in outcomes.sweep.columns}
+    sweep_row = outcomes.sweep.rows[row]
+    return f"{sweep_row.title}, {sweep_row.model_title}, {titles[task]}, seed {seed}"
+
+
+def _distinct(items: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(items))

@@ -1,0 +1,213 @@
+"""Tables 7 to 10 of the suite itself: sizes of the data sets, and the training values of preset=table9."""
+
+from pathlib import Path
+from typing import Any
+
+from dcft.errors import UserError
+from dcft.paper.printed import COLUMNS
+from dcft.views.tables import datasets, published
+from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, plain
+
+SETUP_VIEWS = ["ours", "published", "compare"]
+SETUP = ["table7", "table8", "table9", "table10"]
+FIELDS = {  # of a recipe, in the order of the view "ours"
+    "lr": "learning rate",
+    "batch_size": "batch size",
+    "epochs": "epochs",
+    "orth_coef": "orth. coefficient",
+    "cls_dropout": "cls. dropout",
+    "lora_alpha": "alpha",
+    "init_rank": "r",
+    "scaling": "scaling",
+    "warmup": "warm-up",
+    "weight_decay": "weight decay",
+    "clip": "clip",
+    "max_length": "tokens",
+    "eval_every": "eval every",
+    "tinit": "init_warmup",
+    "delta_t": "Δ_T",
+    "tfinal": "t_f",
+}
+HOLDS = {  # printed heading -> the field that its column holds, by the official scripts (make audit); None: no field
+    "table9": {
+        "learning rate": "lr",
+        "batch size": "batch_size",
+        "r": "init_rank",
+        "Epochs": "epochs",
+        "Dropout": "orth_coef",
+        "gamma": "cls_dropout",
+        "init_warmup": "tinit",
+        "Delta_T": "delta_t",
+    },
+    "table10": {
+        "learning rate": "lr",
+        "batch size": "batch_size",
+        "r": "epochs",
+        "Epochs": None,
+        "gamma": "orth_coef",
+        "init_warmup": "tinit",
+        "Delta_T": "delta_t",
+        "t_f": "tfinal",
+    },
+}
+NO_FIELD = "(repeats Table 9)"
+READING = [
+    "Scaling is alpha / r, as the official code divides; A and B have rank 1.",
+    "Orth. coefficient: of the orthogonality term (eq. 4); cls. dropout: before the classifier; clip: largest norm of "
+    "the gradient; tokens: longest input; warm-up and eval every: steps, or a fraction of all steps when below 1.",
+]
+SCHEDULE = "init_warmup, Δ_T and t_f steer AdaLoRA's allocation of ranks; DCFT has none, so they change nothing."
+COMPARE_NOTES = {
+    "table9": [
+        "Headings as printed; below a wrong one, what its column holds by the official scripts (make audit).",
+        "Orth. coefficient: of the orthogonality term (eq. 4); cls. dropout: before the classifier.",
+        "The printed r = 8 is in no script of this backbone; ours is the script's r, which only divides alpha.",
+    ],
+    "table10": [
+        "Headings as printed; below a wrong one, what its column holds by AdaLoRA's script (make audit).",
+        "Orth. coefficient: of the orthogonality term (eq. 4).",
+        "The printed Epochs are the first two of Table 9; AQuAD is SQuAD.",
+    ],
+}
+
+
+def setup(name: str, view: str = "compare", data_root: Path | None = None) -> Grid:
+    """One of Tables 7 to 10.
+
+    Args:
+        name: "table7" to "table10".
+        view: "ours", "published" or "compare".
+        data_root: folder with the official files, to count their rows (Tables 7 and 8); None: the sizes of the pinned
+            revisions on the Hub.
+
+    Raises:
+        UserError: if there is no such table or view, or the folder or a file in it cannot be read.
+    """
+    if name not in SETUP:
+        raise UserError(f"{name} is not one of {', '.join(SETUP)}")
+    if view not in SETUP_VIEWS:
+        raise UserError(f"view={view}: {published.title(name)} has no such view; give one of {', '.join(SETUP_VIEWS)}")
+    if view == "published":
+        return published.published_grid(name)
+    return _sizes(name, view, data_root) if name in ("table7", "table8") else _recipes(name, view)
+
+
+def _sizes(name: str, view: str, data_root: Path | None) -> Grid:
+    """Tables 7 and 8: rows, metrics and labels."""
+    table = published.published_grid(name)
+    columns = [*table.columns]
+    if view == "compare":
+        columns.insert(2, Column("source", ["Source"], stub=True))
+    rows, partial = [], []
+    for theirs in table.groups[0].rows:
+        [line] = theirs.lines
+        found = datasets.read(line.task, data_root)
+        partial += [f"{found.title} {text}" for text in found.partial]
+        figures = [_count(found.counts.get(column.key)) for column in columns if not column.stub]
+        stubs = [plain(found.title), plain(found.metric)]
+        if view == "ours":
+            lines = [Line([*stubs, *figures], "ours", task=line.task)]
+        else:
+            metric, *values = line.values[1:]
+            lines = [
+                Line([*stubs, plain("ours"), *figures], "ours", task=line.task),
+                Line([Value(), metric, plain("published"), *values], "published", task=line.task),
+            ]
+        rows.append(Row(found.title, lines))
+    where = (
+        "rows counted in official files" if data_root else "sizes of the complete data sets at their pinned revisions"
+    )
+    caption = f"{published.CAPTIONS[name]}{_beside(name, view)} ({where})"
+    notes = []
+    if data_root:
+        notes.append(
+            "A file that is not there is blank. Rows known to be broken, which the suite drops, are not counted."
+        )
+        notes += [f"Files that are a part of the data set: {', '.join(partial)}."] if partial else []
+    elif name == "table7":
+        notes.append("#Test is blank: the suite does not use test sets, whose labels are not public.")
+    if name == "table7":
+        notes.append("#Valid of MNLI is both dev sets. QQP: the tables print accuracy; records hold F1 as well.")
+    return Grid(name, view, caption, columns, [Group("", rows)], notes + _published(view))
+
+
+def _recipes(name: str, view: str) -> Grid:
+    """Tables 9 and 10: ours under the right headings, the printed ones under theirs."""
+    table = published.published_grid(name)
+    tasks = {line.task: row.title for row in table.groups[0].rows for line in row.lines}
+    recipes = {task: _recipe(task) for task in tasks}
+    titles = {task: datasets.title(task) for task in tasks}
+    if view == "ours":
+        fields: list[str | None] = list(FIELDS)
+        columns = [Column("dataset", ["Task"], stub=True)] + [Column(field, [FIELDS[field]]) for field in FIELDS]
+    else:
+        holds = HOLDS[name]
+        fields = [holds[column] for column in COLUMNS[name][1:]]
+        columns = [Column("dataset", ["Task"], stub=True), Column("source", ["Source"], stub=True)]
+        columns += [
+            Column(column, _titles(published.heading(name, column), FIELDS[field] if field else NO_FIELD))
+            for column, field in holds.items()
+        ]
+    rows = []
+    for row in table.groups[0].rows:
+        [line] = row.lines
+        recipe = recipes[line.task]
+        figures = [_setting(recipe[field]) if field else Value() for field in fields]
+        stubs = [plain(titles[line.task])] + ([plain("ours")] if view == "compare" else [])
+        lines = [Line([*stubs, *figures], "ours", task=line.task)]
+        if view == "compare":
+            name_printed = plain(row.title if row.title != titles[line.task] else "")
+            lines.append(Line([name_printed, plain("published"), *line.values[1:]], "published", task=line.task))
+        rows.append(Row(titles[line.task], lines))
+    caption = f"{published.CAPTIONS[name]}{_beside(name, view)} (preset=table9 for method=dcft model=deberta-v3-base)"
+    used = [field for field in fields if field]
+    notes = [*_sources(recipes, titles, used), SCHEDULE, *(COMPARE_NOTES[name] if view == "compare" else READING)]
+    return Grid(name, view, caption, columns, [Group("", rows)], notes + _published(view))
+
+
+def _titles(heading: str, held: str) -> list[str]:
+    """The printed heading, with what the column holds below it if that is something else."""
+    return [heading] if heading.lower() == held.lower() else [heading, held]
+
+
+def _beside(name: str, view: str) -> str:
+    return f": ours and {published.title(name)} of the paper" if view == "compare" else ": ours"
+
+
+def _published(view: str) -> list[str]:
+    return ["Published: figures as printed in the paper."] if view == "compare" else []
+
+
+def _recipe(task: str) -> dict[str, Any]:
+    return datasets.composed(task)["recipe"]
+
+
+def _count(number: int | None) -> Value:
+    return Value() if number is None else Value([Part(f"{number:,}", number)])
+
+
+def _setting(number: float | None) -> Value:
+    """A training value as the paper writes it: 5e-4, 1.2e-3, 6,000."""
+    if number is None:
+        return Value()
+    if 0 < abs(number) < 0.01:
+        mantissa, exponent = f"{number:.6e}".split("e")
+        text = f"{float(mantissa):g}e{int(exponent)}"
+    else:
+        text = f"{number:,.0f}" if number == int(number) else f"{number:.4g}"
+    return Value([Part(text, number)])
+
+
+def _sources(recipes: dict[str, dict], titles: dict[str, str], fields: list[str]) -> list[str]:
+    """Where our values come from: a line a source, with the tasks where it is not that of all."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for field in fields:
+        for task, recipe in recipes.items():
+            found.setdefault(recipe["sources"][field], {}).setdefault(field, []).append(titles[task])
+    lines = []
+    for source, named in found.items():
+        words = [
+            FIELDS[f] + ("" if len(tasks) == len(recipes) else f" ({', '.join(tasks)})") for f, tasks in named.items()
+        ]
+        lines.append(f"Source of {', '.join(words)}: {source}.")
+    return lines

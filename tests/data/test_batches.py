@@ -1,0 +1,177 @@
+"""Batches: every row once an epoch, padded as the tokenizer would, counted, and scored in the order of the rows."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification, DataCollatorWithPadding
+
+from dcft.backbones import load
+from dcft.data.batches import LengthGroupedSampler, Rows, Share, count_tokens, loader
+from dcft.results import records
+from dcft.training import distributed, run
+from dcft.training.methods import Hooks
+from dcft.training.trainer import CellTrainer
+from tests.conftest import configure
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load.load_tokenizer(configure("model=tiny-bert").model)
+
+
+def lengths_of(rows, seed=0):
+    """As uneven as in RTE: most are short, a few long."""
+    return np.random.default_rng(seed).gamma(2, 30, size=rows).astype(int) + 5
+
+
+def encoded(rows, span=False):
+    """Random rows of uneven lengths, as `encode` leaves them."""
+    rng, lengths = np.random.default_rng(1), np.minimum(lengths_of(rows), 60)
+    columns = {
+        "input_ids": [rng.integers(5, 90, size=n).tolist() for n in lengths],
+        "token_type_ids": [(np.arange(n) > n // 2).astype(int).tolist() for n in lengths],
+        "attention_mask": [[1] * n for n in lengths],
+    }
+    if span:
+        labels = {"start_positions": [1] * rows, "end_positions": rng.integers(1, 5, size=rows).tolist()}
+    else:
+        labels = {"labels": rng.integers(0, 2, size=rows).tolist()}
+    return Dataset.from_dict(columns | labels)
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 1003])
+@pytest.mark.parametrize("batch_size", [1, 8, 16])
+def test_an_epoch_has_every_row_once_and_only_its_last_batch_is_short(rows, batch_size):
+    for epoch in (0, 1):
+        sampler = LengthGroupedSampler(lengths_of(rows), batch_size, seed=6)
+        sampler.set_epoch(epoch)
+        batches = list(Share(sampler, batch_size, 0, 1))
+        assert sorted(sum(batches, [])) == list(range(rows))
+        assert {len(batch) for batch in batches[:-1]} <= {batch_size}
+
+
+def test_batches_group_lengths_and_follow_seed_and_epoch_alone():
+    lengths = np.random.default_rng(0).integers(5, 300, size=1003)
+    sampler = LengthGroupedSampler(lengths, batch_size=16, seed=6)
+    order = list(sampler)
+    assert list(LengthGroupedSampler(lengths, 16, 6)) == order
+    assert list(LengthGroupedSampler(lengths, 16, 7)) != order
+    sampler.set_epoch(1)
+    assert list(sampler) != order
+    first, second = lengths[order[: len(order) // 2]].mean(), lengths[order[len(order) // 2 :]].mean()
+    assert abs(first - second) < 60, "lengths come in order"
+
+
+@pytest.mark.parametrize("rows", [300, 2490, 9000])
+@pytest.mark.parametrize("batch_size", [8, 32, 100])
+def test_little_is_padding_where_lengths_are_as_uneven_as_in_rte(rows, batch_size):
+    lengths = lengths_of(rows)
+    grouped = count_tokens(lengths, LengthGroupedSampler(lengths, batch_size, 6), batch_size)
+    plain = count_tokens(lengths, LengthGroupedSampler(np.zeros(rows), batch_size, 6), batch_size)
+    assert grouped["real"] == plain["real"] == lengths.sum()
+    assert plain["computed"] > 1.5 * lengths.sum()
+    if rows > 20 * batch_size:
+        assert grouped["computed"] < 1.1 * lengths.sum()
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_tokens_are_those_of_the_batches(tokenizer, grouped, processes, multiple):
+    data = encoded(101)
+    rows = Rows(data, tokenizer, multiple)
+    sampler = LengthGroupedSampler(rows.lengths if grouped else np.zeros(101), 12, seed=6)
+    shares = [Share(sampler, 12, process, processes) for process in range(processes)]
+    batches = [batch for share in shares for batch in loader(rows, share, pin_memory=False)]
+    counted = count_tokens(rows.lengths, sampler, 12, processes, multiple)
+    assert all(batch["input_ids"].shape[1] % multiple == 0 for batch in batches)
+    assert counted["computed"] == sum(batch["input_ids"].numel() for batch in batches)
+    assert counted["real"] == sum(map(len, data["input_ids"]))
+
+
+@pytest.mark.parametrize("span", [False, True])
+def test_batches_are_padded_as_the_tokenizer_would(tokenizer, span):
+    data = encoded(40, span)
+    rows, collate = Rows(data, tokenizer), DataCollatorWithPadding(tokenizer)
+    for batch in ([3], [0, 39, 7, 7], list(range(40))):
+        ours, theirs = rows.__getitems__(batch), collate([data[i] for i in batch])
+        assert ours.keys() == theirs.keys()
+        for name, part in theirs.items():
+            assert torch.equal(ours[name], part), name
+            assert ours[name].dtype == part.dtype
+
+
+def test_what_pads_is_the_tokenizer_s_choice():
+    tokenizer = SimpleNamespace(pad_token_id=7, pad_token_type_id=3)
+    lists = {"input_ids": [[1, 2, 3], [4]], "token_type_ids": [[0, 1, 1], [0]]}
+    batch = Rows(Dataset.from_dict(lists | {"labels": [0.5, 1.0]}), tokenizer).__getitems__([1, 0])
+    assert batch["input_ids"].tolist() == [[4, 7, 7], [1, 2, 3]]
+    assert batch["token_type_ids"].tolist() == [[0, 3, 3], [0, 1, 1]]
+    assert batch["labels"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("span", [False, True])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_outputs_are_those_of_each_row_and_little_is_padding(tokenizer, processes, span, cell, monkeypatch):
+    """Processes run one after the other here; the last one hears what the others have said."""
+    config = cell("task=toy_qa" if span else "task=toy_cls", "model=tiny-bert", "eval.batch_size=4")
+    torch.manual_seed(0)
+    small = BertConfig(vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    model = (BertForQuestionAnswering if span else BertForSequenceClassification)(small).eval()
+    rows, computed, said = Rows(encoded(31, span), tokenizer), [], []
+    args = run._arguments(config, "BertLayer")
+    trainer = CellTrainer(model=model, args=args, eval_dataset=rows, scorer=None, hooks=Hooks(), order=None)
+    model.register_forward_pre_hook(lambda *_: computed.append(_[2]["input_ids"].numel()), with_kwargs=True)
+
+    def gather(value):
+        said.append(value)
+        assert len(said) == processes, "the others are yet to come"
+        return said[::-1]
+
+    monkeypatch.setattr(distributed, "gather", gather)
+    monkeypatch.setattr(type(args), "world_size", processes)
+    for process in reversed(range(processes)):
+        monkeypatch.setattr(type(args), "process_index", process)
+        try:
+            loss, outputs = trainer._predict()
+        except AssertionError:
+            continue
+    assert len(computed) == processes * -(-31 // (4 * processes))
+    assert sum(computed) < 1.15 * rows.lengths.sum()
+    with torch.no_grad():
+        alone = [model(**rows.__getitems__([i])) for i in range(31)]
+    if not span:  # the loss of a span counts padding among the places where an answer may begin or end
+        assert loss == pytest.approx(np.mean([float(row.loss) for row in alone]), rel=1e-5)
+    names = ["start_logits", "end_logits"] if span else ["logits"]
+    for part, name in zip(outputs if span else [outputs], names, strict=True):
+        for ours, theirs in zip(part, alone, strict=True):
+            expected = theirs[name][0].numpy()
+            assert ours[: len(expected)] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("grouped", ["true", "false"])
+def test_the_record_has_the_tokens_of_an_epoch(cell, tmp_path, monkeypatch, grouped):
+    for split, n in (("train", 43), ("dev", 9)):
+        words = [f"{i}\t{'lamp ' * (i * 7 % 40)}red\tblue\tentailment" for i in range(n)]
+        path = tmp_path / "glue" / "RTE" / f"{split}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(["index\tsentence1\tsentence2\tlabel", *words]) + "\n")
+    seen = {"real": 0, "computed": 0}
+    prepare = CellTrainer._prepare_inputs
+
+    def counting(trainer, inputs):
+        if trainer.model.training:
+            seen["real"] += int(inputs["attention_mask"].sum())
+            seen["computed"] += inputs["input_ids"].numel()
+        return prepare(trainer, inputs)
+
+    monkeypatch.setattr(CellTrainer, "_prepare_inputs", counting)
+    settings = [f"data.root={tmp_path}", "train.epochs=1", "train.batch_size=4", f"train.group_by_length={grouped}"]
+    record = records.read(run.run(cell("task=rte", "model=tiny-bert", *settings)))
+    assert record["tokens"] == seen
+    assert (seen["computed"] < 1.2 * seen["real"]) is (grouped == "true")

@@ -1,0 +1,78 @@
+"""Protocols and statistics: what is chosen, and what a few seeds can tell."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from dcft.results import protocols, statistics
+
+
+def entry(score, first, second):
+    halves = [{"accuracy": half, "score": half} for half in (first, second)]
+    return {"score": score, "metrics": {"accuracy": score}, "metrics_halves": halves}
+
+
+RUN = {"status": "done", "history": [entry(80, 70, 90), entry(85, None, 84), entry(85, 86, 83), entry(84, 86, 82)]}
+
+
+@pytest.mark.parametrize(("protocol", "score"), [("best", 85), ("last", 84), ("half", 83)])
+def test_the_first_of_equals_is_chosen(protocol, score):
+    assert protocols.evaluation(RUN, protocol)["score"] == score
+
+
+def test_best_takes_the_first_of_equals():
+    run = {"status": "done", "history": [entry(85, 1, 1) | {"metrics": {"accuracy": 1}}, entry(85, 2, 2)]}
+    assert protocols.evaluation(run, "best")["accuracy"] == 1
+
+
+@pytest.mark.parametrize("protocol", protocols.PROTOCOLS)
+def test_there_is_no_result_of_a_failed_run(protocol):
+    assert protocols.evaluation(RUN | {"status": "failed"}, protocol) is None
+    assert protocols.evaluation({"status": "done", "history": []}, protocol) is None
+
+
+def test_half_is_undefined_without_a_first_half():
+    assert protocols.evaluation({"status": "done", "history": [entry(80, None, 90)]}, "half") is None
+    assert set(protocols.EXPLAINED) == set(protocols.PROTOCOLS)
+
+
+def test_mean_and_sample_deviation():
+    one = statistics.summary([1.0, 3.0])
+    assert (one.n, one.mean, one.std) == (2, 2.0, pytest.approx(2**0.5))
+    assert statistics.summary([5.0]).std is None
+    assert statistics.summary([1.0, None]) is None
+    assert statistics.summary([]) is None
+
+
+def test_intervals():
+    assert statistics.interval([1.0]) is None
+    assert statistics.interval([1.0, 2.0]) == (1.0, 2.0)
+    assert statistics.interval([3.0, 3.0, 3.0]) == (3.0, 3.0)
+    values = list(np.random.default_rng(1).normal(80, 1, 30))
+    low, high = statistics.interval(values)
+    half_width = 1.96 * np.std(values) / 30**0.5
+    assert low == pytest.approx(np.mean(values) - half_width, abs=0.05)
+    assert high == pytest.approx(np.mean(values) + half_width, abs=0.05)
+    assert statistics.interval(values) == (low, high), "the same records give the same table"
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6, 8])
+def test_p_is_exact(n):
+    generator = np.random.default_rng(n)
+    ours, theirs = generator.normal(0.4, 1, n), generator.normal(0, 1, n)
+    differences = ours - theirs
+    sums = np.array([np.dot(signs, differences) for signs in itertools.product((1, -1), repeat=n)])
+    tail = min(np.mean(sums >= differences.sum() - 1e-9), np.mean(sums <= differences.sum() + 1e-9))
+    assert statistics.paired(list(ours), list(theirs)).p == pytest.approx(min(1, 2 * tail))
+
+
+def test_the_smallest_p():
+    always = statistics.paired([2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 1.5, 2.0, 2.5, 1.0])
+    assert always.p == statistics.smallest_p(5) == 0.0625
+    assert statistics.smallest_p(6) < 0.05
+
+
+def test_one_seed_has_a_difference_and_nothing_else():
+    one = statistics.paired([2.0], [1.5])
+    assert (one.mean, one.interval, one.p) == (0.5, None, None)

@@ -1,0 +1,41 @@
+"""The small records of tests/fixtures, as they are or in a copy that a test may change."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dcft.results import sweeps
+from dcft.views import tables
+from tests.fixtures.make import RESULTS
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    """A copy of the records that a test may change."""
+    return shutil.copytree(RESULTS, tmp_path / "results")
+
+
+def build(name: str, view: str = "compare", results: Path = RESULTS, **settings) -> tables.Grid:
+    """A view of one of the sweeps there."""
+    return tables.build(sweeps.read(sweeps.path_of(name, results)), results, view, **settings)
+
+
+def texts(grid: tables.Grid, source: str = "ours", quantity: str = "score") -> dict[tuple[str, str], dict[str, str]]:
+    """What is printed, by backbone and row, and by column."""
+    return {
+        (row.model, row.title): {c.key: v.text for c, v in zip(grid.columns, line.values, strict=True) if not c.stub}
+        for group in grid.groups
+        for row, line in group.lines
+        if (line.source, line.quantity) == (source, quantity)
+    }
+
+
+def change(results: Path, pattern: str, **fields) -> list[Path]:
+    """Set fields of all records whose path matches."""
+    paths = sorted(results.glob(f"runs/{pattern}"))
+    assert paths
+    for path in paths:
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    return paths
