@@ -6,8 +6,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from dcft.cli import explain
 from dcft.config.build import build
-from dcft.errors import RunFailed, UserError, explain
+from dcft.errors import RunFailed, UserError
 from dcft.training import distributed
 
 

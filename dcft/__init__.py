@@ -12,26 +12,28 @@ import importlib
 
 import wrapt
 
-__all__ = [
-    "BottleneckConfig",
-    "BottleneckModel",
-    "DcftConfig",
-    "DcftModel",
-    "SoraConfig",
-    "SoraModel",
-    "gate_penalty",
-    "merged",
-    "orthogonality_loss",
-    "save_as_lora",
-]
+_MODULES = {  # public name -> module of dcft.tuners
+    "BottleneckConfig": "bottleneck",
+    "BottleneckModel": "bottleneck",
+    "DcftConfig": "dcft",
+    "DcftModel": "dcft",
+    "SoraConfig": "sora",
+    "SoraModel": "sora",
+    "gate_penalty": "sora",
+    "merged": "factored",
+    "orthogonality_loss": "dcft",
+    "save_as_lora": "conversion",
+}
+__all__ = list(_MODULES)
 
 
 @wrapt.when_imported("peft")
 def _register(_peft) -> None:
-    importlib.import_module("dcft.tuners")
+    for module in set(_MODULES.values()):
+        importlib.import_module(f"dcft.tuners.{module}")
 
 
 def __getattr__(name: str):
-    if name in __all__:
-        return getattr(importlib.import_module("dcft.tuners"), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"dcft.tuners.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'dcft' has no attribute {name!r}")

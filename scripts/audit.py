@@ -6,7 +6,7 @@ python scripts/audit.py [--paper results/paper] [--out results/audit]
 import argparse
 from pathlib import Path
 
-from dcft.errors import command
+from dcft.cli import command
 from dcft.paper import audit
 from dcft.paper.printed import PAPER
 from dcft.views import audit as report

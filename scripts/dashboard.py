@@ -6,7 +6,7 @@ python scripts/dashboard.py [--project dcft] [--entity TEAM] [--results results]
 import argparse
 from pathlib import Path
 
-from dcft.errors import command
+from dcft.cli import command
 
 
 def main() -> None:

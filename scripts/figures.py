@@ -6,7 +6,8 @@ python scripts/figures.py [SWEEP ...] [--results results]
 import argparse
 from pathlib import Path
 
-from dcft.errors import UserError, command
+from dcft.cli import command
+from dcft.errors import UserError
 from dcft.results import sweeps as sweep
 from dcft.views import figures
 

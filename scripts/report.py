@@ -6,7 +6,7 @@ python scripts/report.py [--results results]
 import argparse
 from pathlib import Path
 
-from dcft.errors import command
+from dcft.cli import command
 from dcft.views import report
 
 

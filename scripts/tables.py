@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from dcft.errors import UserError, command
+from dcft.cli import command
+from dcft.errors import UserError
 from dcft.results import sweeps as sweep
 from dcft.results.protocols import PROTOCOLS
 from dcft.views import tables

@@ -10,7 +10,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from dcft.config.build import RunConfig, build
+from dcft.config.build import build
+from dcft.config.cell import RunConfig
 from dcft.paper.printed import PAPER
 
 ROOT = Path(__file__).parent.parent

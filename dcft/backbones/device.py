@@ -4,7 +4,7 @@ import torch
 from transformers.utils import is_torch_bf16_gpu_available
 
 from dcft.backbones import compilation, flash_attention
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.errors import UserError
 
 

@@ -20,8 +20,9 @@ from transformers import (
 )
 
 from dcft.backbones import flash_attention, lean_attention
-from dcft.config.build import Model, RunConfig
+from dcft.config.cell import RunConfig
 from dcft.config.digests import model_identity
+from dcft.config.schema import Model
 from dcft.data import hub
 from dcft.data.toy import vocabulary_text
 from dcft.errors import UserError

@@ -8,7 +8,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from dcft.errors import CONF
+from dcft.config.conf import CONF
 
 HYDRA_BASE = "1.3"  # the behaviour of Hydra that run.py asks for
 ROOT = "config"  # conf/config.yaml

@@ -1,60 +1,33 @@
-"""What makes a cell this cell: everything that changes its result, by content. Nothing here imports torch."""
+"""Data and weights by content: digests of files, versions of packages, revisions of the Hub."""
 
 import hashlib
-from dataclasses import MISSING, asdict, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dcft.config.schema import Model, Task
 from dcft.errors import UserError
 
-if TYPE_CHECKING:
-    from dcft.config.build import Model, RunConfig
-
-IDENTITY_VERSION = 1  # raise it when the same settings begin to mean another experiment
+TOY_VERSION = 1  # raise it when the text that data/toy.py generates changes: cells and caches are keyed by it
 
 
-def identity(config: "RunConfig") -> dict[str, Any]:
-    """Everything that changes a cell's result, and nothing else.
+def data_identity(task: Task, files: dict[str, Path]) -> dict[str, Any]:
+    """What the data are: a pinned Hub revision, the toy generator's version, or the digest of each local file.
 
-    Fields that still have their default are left out, so that a field added later does not orphan old records; data and
-    weights count by content, not by where they lie.
+    Args:
+        task: whose data.
+        files: its local files by split; empty: toy data or the Hub's.
     """
-    return {
-        "version": IDENTITY_VERSION,
-        "task": {"name": config.task.name, **_changed(config.task, ("doc_stride", "n_best", "max_answer_length"))}
-        | _changed(config.task, ("null_threshold", "malformed_rows")),
-        "data": data_identity(config) | _changed(config.data, ("max_length", "max_train", "max_eval")),
-        "model": {"name": config.model.name, "weights": model_identity(config.model)},
-        "method": {"name": config.method.name, "peft": config.method.peft}
-        | ({"orthogonality": asdict(config.method.orthogonality)} if config.method.orthogonality else {})
-        | ({"sparsity": asdict(config.method.sparsity)} if config.method.sparsity else {})
-        | {name: value for name in ("freeze", "trainable", "optimizer") if (value := getattr(config.method, name))},
-        "train": _changed(config.train, [f.name for f in fields(config.train)]),
-        "eval": {"every": config.eval.every},
-        **_changed(config, ("targets", "seed", "precision", "attention", "compile")),
-    }
-
-
-def _changed(node: Any, names) -> dict[str, Any]:
-    defaults = {f.name: f.default for f in fields(node)}
-    return {n: getattr(node, n) for n in names if defaults[n] is MISSING or getattr(node, n) != defaults[n]}
-
-
-def data_identity(config: "RunConfig") -> dict[str, Any]:
-    """What the data are: a pinned Hub revision, the toy generator's version, or the digest of each local file."""
-    if config.task.toy:
-        from dcft.data.toy import VERSION
-
-        return {"source": "toy", "version": VERSION}
-    if config.data_files:
-        return {"source": "local", "files": {split: file_digest(path) for split, path in config.data_files.items()}}
-    hub = config.task.hub
+    if task.toy:
+        return {"source": "toy", "version": TOY_VERSION}
+    if files:
+        return {"source": "local", "files": {split: file_digest(path) for split, path in files.items()}}
+    hub = task.hub
     return {"source": "hub", "path": hub.path, "name": hub.name, "revision": hub.revision}
 
 
-def model_identity(model: "Model") -> dict[str, Any]:
+def model_identity(model: Model) -> dict[str, Any]:
     """What the weights are: the digest of a local folder's files, a package version, an architecture, or a Hub pin."""
     if model.path:
         return {"source": "local", "files": {path.name: file_digest(path) for path in weight_files(Path(model.path))}}

@@ -10,7 +10,7 @@ from typing import Any
 from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.config.digests import model_identity
 from dcft.data import glue, squad
 from dcft.data.sources import DataSource, load

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from dcft.config.build import Task
+from dcft.config.schema import Task
 from dcft.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ import sys
 import urllib.request
 from urllib.parse import urlparse
 
-from dcft.config.build import Model, RunConfig, Task
+from dcft.config.cell import RunConfig
+from dcft.config.schema import Model, Task
 from dcft.errors import UserError
 
 HUB_TIMEOUT = 20.0  # seconds to wait for an answer

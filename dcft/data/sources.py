@@ -6,8 +6,8 @@ from pathlib import Path
 
 from datasets import Dataset, load_dataset
 
-from dcft.config.build import RunConfig
-from dcft.config.digests import data_identity
+from dcft.config.cell import RunConfig
+from dcft.config.digests import TOY_VERSION, data_identity
 from dcft.data import files, toy
 from dcft.data.hub import unreachable_data
 from dcft.errors import UserError
@@ -38,7 +38,7 @@ def load(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     """
     task = config.task
     if task.toy:
-        root = Path(config.outputs.dir) / "cache" / f"toy-v{toy.VERSION}"
+        root = Path(config.outputs.dir) / "cache" / f"toy-v{TOY_VERSION}"
         toy.write(root)
         splits = {split: Dataset.from_list(files.read(task, split, root / name)) for split, name in task.files.items()}
     elif config.data_files:
@@ -47,7 +47,7 @@ def load(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
         splits = _from_hub(config)
     rows = {split: len(data) for split, data in splits.items()}
     complete = rows == task.rows
-    identity = data_identity(config)
+    identity = data_identity(task, config.data_files)
     if not complete:
         _explain_incomplete(config, rows)
     for split, data in splits.items():

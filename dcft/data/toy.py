@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-VERSION = 1  # raise it when the generated text changes: cells and caches are keyed by it
+from dcft.config.digests import TOY_VERSION
+
 ROWS = {"train": 2000, "dev": 400}
 
 NAMES = "Ada Ben Cleo Dan Eva Finn Gus Hana Iris Jon Kira Leo Mona Nils Olga Paul Rosa Sven Tara Uwe".split()
@@ -24,7 +25,7 @@ PARTS = "plot cast music ending dialogue pace".split()
 def write(root: Path) -> None:
     """Write all toy tasks below `root` (cls, pair, sim, qa), each with train and dev, unless they are there already.
 
-    The text depends on `VERSION` alone. The folder appears complete or not at all.
+    The text depends on `digests.TOY_VERSION` alone. The folder appears complete or not at all.
     """
     if root.is_dir():
         return
@@ -44,7 +45,7 @@ def write(root: Path) -> None:
 
 
 def _generator(task: str, split: str) -> random.Random:
-    return random.Random(f"{task} {split} {VERSION}")
+    return random.Random(f"{task} {split} {TOY_VERSION}")
 
 
 def _write_tsv(folder: Path, split: str, rows: int, heading: tuple[str, ...], row: Callable) -> None:

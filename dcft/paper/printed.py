@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dcft.config.build import TARGETS
-from dcft.errors import CONF, UserError
+from dcft.config import conf
+from dcft.config.schema import TARGETS
+from dcft.errors import UserError
 from dcft.paper.counts import SHAPES
 
-PAPER = CONF.parent / "results" / "paper"
+PAPER = conf.RESULTS / "paper"
 METHODS = {  # the suite's names and the paper's
     "full": "Fine-Tune",
     "bitfit": "BitFit",

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dcft.errors import CONF
+from dcft.config.conf import CONF
 from dcft.training import distributed
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "accelerate", "evaluate", "hydra-core", "numpy")

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.errors import UserError
 from dcft.results import atomic
 from dcft.training import distributed

@@ -11,26 +11,19 @@ from typing import Any
 
 import yaml
 
-from dcft.config.build import RunConfig, build
+from dcft.config.build import build
+from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
+from dcft.config.conf import CONF
 from dcft.config.digests import weight_files
-from dcft.errors import CONF, UserError
+from dcft.errors import UserError
 from dcft.results import sweeps
 from dcft.results.sweeps import Cell, Column, Row, Sweep
 from dcft.sweep.request import PLACES, Request, of_rows
 
 KNOBS = ("kernel", "stride", "targets", "rank", "bottleneck")
 # What a plan depends on besides conf/: the code that turns settings into cells.
-SOURCES = (
-    "config/build.py",
-    "config/compose.py",
-    "config/digests.py",
-    "config/recipe_sources.py",
-    "sweep/request.py",
-    "sweep/plan.py",
-    "results/sweeps.py",
-    "data/toy.py",
-)
+SOURCES = ("config/*.py", "sweep/request.py", "sweep/plan.py", "results/sweeps.py")
 
 
 def load(asked: Request) -> Sweep:
@@ -55,7 +48,7 @@ def load(asked: Request) -> Sweep:
 def _digest(asked: Request) -> str:
     """Of everything that the cells' names depend on; local files by size and time instead of content."""
     package = Path(__file__).parent.parent
-    sources = [*sorted(CONF.rglob("*.yaml")), *(package / name for name in SOURCES)]
+    sources = [*sorted(CONF.rglob("*.yaml")), *sorted(path for name in SOURCES for path in package.glob(name))]
     content = {
         "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
         "overrides": asked.overrides,

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from dcft.config.build import RunConfig, build
+from dcft.config.build import build
+from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
 from dcft.data import hub
 from dcft.errors import UserError

@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from dcft.errors import CONF, UserError
+from dcft.config.conf import CONF
+from dcft.errors import UserError
 from dcft.results.sweeps import Cell, Row
 
 FIRST_SEED = 6  # of the official scripts; seeds=N adds those that follow

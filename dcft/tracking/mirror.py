@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.errors import UserError
 from dcft.tracking import names
 

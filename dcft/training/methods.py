@@ -17,11 +17,11 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.errors import UserError
 from dcft.training.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
-from dcft.tuners import orthogonality_loss, sora
-from dcft.tuners.dcft import DcftLayer
+from dcft.tuners import sora
+from dcft.tuners.dcft import DcftLayer, orthogonality_loss
 
 SPAN_HEAD = ["qa_outputs"]  # what every question answering model in transformers calls its head
 

@@ -16,7 +16,7 @@ import transformers
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
 from dcft.backbones import compilation, device, load
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.data import batches, encode, hub
 from dcft.errors import RunFailed, UserError
 from dcft.results import provenance, records

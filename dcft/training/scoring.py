@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcft.config.build import Task
+from dcft.config.schema import Task
 from dcft.data.encode import TaskData
 from dcft.data.squad import predict_answers
 from dcft.training import metrics

@@ -18,7 +18,7 @@ from dcft.errors import RunFailed
 from dcft.training import distributed
 from dcft.training.methods import Hooks
 from dcft.training.scoring import Scorer
-from dcft.tuners import merged
+from dcft.tuners.factored import merged
 
 
 class CellTrainer(Trainer):

@@ -9,7 +9,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from dcft.errors import command
+from dcft.cli import command
 
 sys.path[0] = str(Path(__file__).parents[1])  # scripts: this folder is the package `bench` there
 

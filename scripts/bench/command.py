@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dcft.errors import CONF, UserError
+from dcft.config.conf import CONF
+from dcft.errors import UserError
 
 ROOT = CONF.parent
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.command import require_positive
 from bench.report import keep, table
-from dcft.config.build import RunConfig, build
+from dcft.config.build import build
+from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
 
 PAPER, EXAMPLE = 320, 128  # max_length: of the official script for RTE (conf/recipe/script/rte.yaml), of run_glue.py

@@ -8,7 +8,7 @@ from bench.step import backbones, checks, layer, rows
 from bench.step.measure import Measurement
 from transformers import AutoConfig
 
-from dcft.config.build import TARGETS
+from dcft.config.schema import TARGETS
 from dcft.errors import RunFailed, UserError
 from dcft.paper.counts import SHAPES, Shape, backbone, dcft, head, lora
 

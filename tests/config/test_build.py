@@ -8,9 +8,10 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from dcft.cli import explain
 from dcft.config import build as config_module
 from dcft.config.compose import Composer
-from dcft.errors import UserError, explain
+from dcft.errors import UserError
 from tests.conftest import MORE_METHODS, PAPER_METHODS, PAPER_MODELS, ROOT, TINY_MODELS, configure
 
 TASKS = sorted(path.stem for path in (ROOT / "conf" / "task").glob("*.yaml"))
@@ -276,8 +277,8 @@ def test_local_data_count_by_content(tmp_path):
 def test_planning_loads_no_torch():
     code = """
 import sys
-import dcft.config.build, dcft.results.records, dcft.results.provenance, dcft.sweep.plan, dcft.views.tables, dcft.data.hub
-import hydra_plugins.table_sweeper
+import dcft.config.build, dcft.results.records, dcft.results.provenance, dcft.sweep.plan, dcft.views.tables
+import dcft.data.hub, hydra_plugins.table_sweeper
 heavy = {"torch", "transformers", "peft", "datasets", "wandb"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -140,7 +140,7 @@ def test_every_dcft_size_agrees_except_the_24_6k_of_table_5(result):
 
 
 def test_dcft_s_testable_scores_on_deberta_are_all_counts_of_right_answers(result):
-    rows = result.single_runs[result.grid["row"].str.contains(f"{BASE} DCFT")]
+    rows = result.single_runs[result.single_runs["row"].str.contains(f"{BASE} DCFT")]
     assert {hits.split(" of ")[0] == hits.split(" of ")[1] for hits in rows["k/N"]} == {True}
 
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-from dcft.config.build import TARGETS
+from dcft.config.schema import TARGETS
 from dcft.paper import counts
 from dcft.training import methods
+from dcft.tuners.sizes import parameter_count
 from tests.conftest import configure
 
 # Shapes of the backbones (their config.json on the Hub).
@@ -102,7 +103,7 @@ def test_kernels_that_do_not_fit_roberta_large_are_refused(kernel):
 
 def test_formula_agrees_with_the_model():
     six = [(768, 768)] * 4 + [(768, 3072), (3072, 768)]
-    assert 12 * sum(counts.parameter_count(i, o, 8, 8) for i, o in six) == 25_344
+    assert 12 * sum(parameter_count(i, o, 8, 8) for i, o in six) == 25_344
 
 
 SIX = TARGETS["all"]

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pandas as pd
 
-from dcft.config.build import TARGETS
+from dcft.config.schema import TARGETS
 from dcft.errors import UserError
 from dcft.paper import counts
 from dcft.paper.audit import baselines as sources
@@ -20,6 +20,7 @@ from dcft.paper.audit.findings import UNTOLD, join, row_name, verdict
 from dcft.paper.audit.sizes import adapter_count
 from dcft.paper.audit.units import shorten, ways
 from dcft.paper.printed import METHODS, numbers, size, value
+from dcft.tuners.sizes import fits
 
 LARGEST_KERNEL = 8  # "most efficient": the kernel of DCFT^Delta in Tables 1 and 2
 
@@ -300,9 +301,9 @@ def step_three_times(printed: Printed, claimed: Decimal) -> Outcome:
 def step_six(printed: Printed, claimed: Decimal) -> Outcome:
     steps, step = list(_steps(printed, "score")), int(claimed)
     hidden = counts.SHAPES["deberta-v3-base"].hidden
-    fits = counts.fits(hidden, LARGEST_KERNEL, step)
+    covers = fits(hidden, LARGEST_KERNEL, step)
     words = f"the table has the steps {join([str(s) for s in steps])}; step {step} " + (
-        "would fit" if fits else f"does not even fit: ({hidden} - {LARGEST_KERNEL}) is no multiple of {step}"
+        "would fit" if covers else f"does not even fit: ({hidden} - {LARGEST_KERNEL}) is no multiple of {step}"
     )
     return words, verdict(step in steps)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from dcft.errors import CONF
+from dcft.config.conf import CONF
 from dcft.paper.audit.findings import FAILS, HOLDS, UNTOLD, Finding, title, verdict
 from dcft.paper.audit.units import ways
 from dcft.paper.printed import TASKS, size

@@ -12,7 +12,7 @@ from math import ceil, floor
 import pandas as pd
 from omegaconf import OmegaConf
 
-from dcft.errors import CONF
+from dcft.config.conf import CONF
 from dcft.paper.audit.findings import Finding, join, row_id, row_name, title, verdict
 from dcft.paper.audit.units import decimals, shorten
 from dcft.paper.printed import READING, numbers

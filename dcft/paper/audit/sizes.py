@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from dcft.config.build import TARGETS as SETS
+from dcft.config.schema import TARGETS as SETS
 from dcft.errors import UserError
 from dcft.paper import counts
 from dcft.paper.audit.averages import by_task
 from dcft.paper.audit.findings import TARGETS, Finding, join, row_id, row_name, title, verdict
 from dcft.paper.audit.units import ways
 from dcft.paper.printed import METHODS, READING, size
+from dcft.tuners.sizes import fits
 
 RANKS = (1, 2, 4, 8, 16)
 BOTTLENECKS = (4, 8, 16, 32, 64)  # Zhang et al., 2023b (AdaLoRA), section 4, choose from these
@@ -65,7 +66,7 @@ def configurations(row: pd.Series) -> Iterator[tuple[str, int]]:
             yield f"bottleneck {bottleneck}", ADAPTERS[method](shape, bottleneck)
     elif method == "dcft":
         for kernel in KERNELS:
-            if all(counts.fits(side, kernel, kernel) for side in (shape.hidden, shape.intermediate)):
+            if all(fits(side, kernel, kernel) for side in (shape.hidden, shape.intermediate)):
                 yield f"d={kernel}", counts.dcft(shape, SETS["all"], kernel, kernel)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from dcft.errors import CONF
+from dcft.config.conf import CONF
 from dcft.paper.audit.units import POWERS
 from dcft.paper.printed import AVERAGE, KNOBS, METHODS, size
 from dcft.results.statistics import summary

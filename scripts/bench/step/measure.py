@@ -11,7 +11,8 @@ from bench.step import PARTS, backbones, checks, layer, memory
 from bench.step.rows import EVALUATION_FLOOR, LAYER, STEP_FLOOR, Row
 from bench.step.workload import Workload
 from bench.timing import interleave
-from dcft.config.build import RunConfig, build
+from dcft.config.build import build
+from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
 from dcft.errors import UserError
 from dcft.results import provenance

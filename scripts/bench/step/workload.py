@@ -12,10 +12,10 @@ from transformers import PreTrainedModel
 from bench.step import backbones
 from bench.step.official import use_official
 from bench.step.rows import Row
-from dcft import tuners
 from dcft.backbones import lean_attention
-from dcft.config.build import RunConfig
+from dcft.config.cell import RunConfig
 from dcft.training import methods
+from dcft.tuners.factored import merged
 
 ADAPTED_STD = 0.1  # a trained adapter changes the outputs; LoRA's initial one does not, so every adapter is redrawn
 LEARNING_RATE = 1e-4
@@ -65,7 +65,7 @@ class Workload:
             use_official(self.model)
         self.merging = ExitStack()
         if row.variant == "merged":
-            self.merging.enter_context(tuners.merged(self.model))
+            self.merging.enter_context(merged(self.model))
             self.merging.enter_context(lean_attention.constant_weights(self.model))
         self.optimizer = None
         if training:

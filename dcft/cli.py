@@ -1,0 +1,38 @@
+"""Commands: errors that the user can mend become one line on stderr and status 1."""
+
+import re
+import sys
+from collections.abc import Callable
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from dcft.config.conf import unknown_setting
+from dcft.errors import RunFailed, UserError
+
+
+def command(main: Callable[[], None]) -> None:
+    """Run a script's `main`: an error that the user can mend is one line on stderr and status 1."""
+    try:
+        main()
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        sys.exit(f"error: {line}")
+
+
+def explain(error: Exception) -> str | None:
+    """One line for an error that the user can mend, None for any other."""
+    if isinstance(error, (UserError, RunFailed)):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={choice}: there is no such {group}; give one of {', '.join(sorted(error.options))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read: write key=value, without ~, and quotes around special characters"
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        if match := re.search(r"Could not override '([^']+)'", str(error)):
+            return unknown_setting(match[1])
+        return " ".join(str(error).split())
+    return None

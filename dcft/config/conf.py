@@ -1,0 +1,24 @@
+"""The checkout's conf/ and results/, and which settings conf/ knows."""
+
+import difflib
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
+RESULTS = ROOT / "results"
+
+
+def unknown_setting(key: str) -> str:
+    """One line for a setting that does not exist, or not for the chosen method."""
+    owners = [name for name, config in _methods() if key in config]
+    if owners:
+        return f"{key} is a setting of method={', '.join(owners)}, not of the chosen method; leave {key}= out"
+    known = {k for _, config in _methods() for k in config} | set(OmegaConf.load(CONF / "config.yaml"))
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"{key} is not a setting" + (f"; did you mean {close[0]}=?" if close else "; see python run.py --help")
+
+
+def _methods():
+    return [(path.stem, OmegaConf.load(path)) for path in sorted((CONF / "method").glob("*.yaml"))]

