@@ -1,19 +1,71 @@
-"""Which of a run's evaluations is its result. A record keeps them all, so a protocol needs no new run."""
+"""Which of a run's evaluations is its result. A record keeps the whole history, so a protocol needs no new run.
 
+A protocol is one function from a history to the evaluation that counts; `@protocol` adds it to `PROTOCOLS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-PROTOCOLS = {  # what is said about the numbers
-    "best": "best evaluation on the dev set",
-    "last": "last evaluation on the dev set",
-    "half": "evaluation chosen on one half of the dev set, reported on the other",
-}
-EXPLAINED = {
-    "best": "Protocol best: of all evaluations on the dev set, the one with the best score (the first of equals); the "
-    "number chooses and is reported, which flatters it.",
-    "last": "Protocol last: the evaluation after the last step; nothing is chosen.",
-    "half": "Protocol half: the evaluation with the best score on the first half of the dev set (the first of equals), "
-    "reported on the second half; a half on which the score is undefined is passed over, or blank.",
-}
+from dcft.results.records import is_done
+
+Evaluation = dict[str, Any]  # an entry of a record's history
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to choose the evaluation that counts."""
+
+    choose: Callable[[list[Evaluation]], Evaluation | None]  # from a history that is not empty
+    phrase: str  # for captions
+    explanation: str  # for reports
+    half: int | None = None  # which half of dev is reported, 0 or 1; None: all of dev
+
+
+PROTOCOLS: dict[str, Protocol] = {}
+
+
+def protocol(phrase: str, half: int | None = None) -> Callable:
+    """Add a function to `PROTOCOLS` under its name; its docstring explains it in reports."""
+
+    def register(choose: Callable[[list[Evaluation]], Evaluation | None]) -> Callable:
+        text = " ".join((choose.__doc__ or phrase).split())
+        explanation = f"Protocol {choose.__name__}: {text[0].lower()}{text[1:]}"
+        PROTOCOLS[choose.__name__] = Protocol(choose, phrase, explanation, half)
+        return choose
+
+    return register
+
+
+@protocol("best evaluation on the dev set")
+def best(history: list[Evaluation]) -> Evaluation:
+    """Of all evaluations on the dev set, the one with the best score (the first of equals); the number chooses and is
+    reported, which flatters it."""
+    return max(history, key=lambda entry: entry["score"])
+
+
+@protocol("last evaluation on the dev set")
+def last(history: list[Evaluation]) -> Evaluation:
+    """The evaluation after the last step; nothing is chosen."""
+    return history[-1]
+
+
+@protocol("evaluation chosen on one half of the dev set, reported on the other", half=1)
+def half(history: list[Evaluation]) -> Evaluation | None:
+    """The evaluation with the best score on the first half of the dev set (the first of equals), reported on the second
+    half; a half on which the score is undefined is passed over, or blank."""
+    defined = [entry for entry in history if entry["metrics_halves"][0]["score"] is not None]
+    return max(defined, key=lambda entry: entry["metrics_halves"][0]["score"], default=None)
+
+
+def choose(history: list[Evaluation], protocol: str) -> Evaluation | None:
+    """The evaluation that counts, whole; None for an empty history, or if none can be chosen.
+
+    Args:
+        history: of a record, in the order of its steps.
+        protocol: a key of `PROTOCOLS`.
+    """
+    return PROTOCOLS[protocol].choose(history) if history else None
 
 
 def evaluation(record: dict[str, Any], protocol: str) -> dict[str, float | None] | None:
@@ -26,13 +78,8 @@ def evaluation(record: dict[str, Any], protocol: str) -> dict[str, float | None]
     Returns:
         The metrics; None for a failed run, or if no evaluation can be chosen.
     """
-    history = record["history"]
-    if record["status"] != "done" or not history:
+    chosen = choose(record["history"], protocol) if is_done(record) else None
+    if chosen is None:
         return None
-    if protocol == "last":
-        return history[-1]["metrics"] | {"score": history[-1]["score"]}
-    if protocol == "best":
-        best = max(history, key=lambda entry: entry["score"])
-        return best["metrics"] | {"score": best["score"]}
-    defined = [entry["metrics_halves"] for entry in history if entry["metrics_halves"][0]["score"] is not None]
-    return max(defined, key=lambda halves: halves[0]["score"])[1] if defined else None
+    part = PROTOCOLS[protocol].half
+    return chosen["metrics"] | {"score": chosen["score"]} if part is None else chosen["metrics_halves"][part]

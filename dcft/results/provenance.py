@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from dcft.config.conf import CONF
-from dcft.training import distributed
 
 PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "accelerate", "evaluate", "hydra-core", "numpy")
 
@@ -44,10 +43,10 @@ def git() -> dict[str, Any] | None:
         return None
 
 
-def hardware() -> dict[str, Any]:
-    """Machine, processor, cores, processes that share the run; threads and GPU of each."""
+def hardware(processes: int = 1) -> dict[str, Any]:
+    """Machine, processor, cores; how many processes share the run; threads and GPU of each."""
     found = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}
-    found["processes"] = distributed.processes()
+    found["processes"] = processes
     if torch := sys.modules.get("torch"):
         found["threads"] = torch.get_num_threads()
         found["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -4,12 +4,13 @@ A cell is *done* or *failed* if its record says so, *running* if its lock is hel
 neither holds, else *new*. The lock is the kernel's: it is free as soon as its process is gone, however that ended.
 """
 
+import enum
 import json
 import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,21 @@ from filelock import FileLock, Timeout
 from dcft.config.cell import RunConfig
 from dcft.errors import UserError
 from dcft.results import atomic
-from dcft.training import distributed
+
+
+class Status(str, enum.Enum):
+    """What is known of a cell; a record has DONE or FAILED."""
+
+    NEW = "new"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    DONE = "done"
+
+    __str__ = str.__str__  # "done" in messages, whatever the version of Python
+
+
+TO_RUN = (Status.NEW, Status.INTERRUPTED, Status.FAILED)
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
@@ -39,9 +54,9 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        record["cell"], record["status"]
+        record["cell"], Status(record["status"])
         return record
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a record ({error}); restore it from git or delete it") from error
 
 
@@ -50,21 +65,26 @@ def read_all(results: Path) -> list[dict[str, Any]]:
     return [read(path) for path in sorted((results / "runs").glob("*/*/*.json"))]
 
 
-def status(record_path: Path, work_dir: Path) -> str:
-    """What is known of a cell: done, failed, running, interrupted or new. Writes nothing."""
-    known = read(record_path)["status"] if record_path.is_file() else "new"
+def is_done(record: dict[str, Any]) -> bool:
+    """Whether a record is that of a run with a result."""
+    return record["status"] == Status.DONE
+
+
+def status(record_path: Path, work_dir: Path) -> Status:
+    """What is known of a cell. Writes nothing."""
+    known = Status(read(record_path)["status"]) if record_path.is_file() else Status.NEW
     state = work_dir / "state.json"
-    if known == "done" or not state.is_file():
+    if known == Status.DONE or not state.is_file():
         return known
     try:
         with FileLock(work_dir / "lock").acquire(timeout=0):
             pass
     except Timeout:
-        return "running"
+        return Status.RUNNING
     # A failed cell that was run again and interrupted has a state that is younger than its record.
     with suppress(FileNotFoundError):
-        if known == "new" or state.stat().st_mtime_ns > record_path.stat().st_mtime_ns:
-            return "interrupted"
+        if known == Status.NEW or state.stat().st_mtime_ns > record_path.stat().st_mtime_ns:
+            return Status.INTERRUPTED
     return known
 
 
@@ -72,18 +92,11 @@ def status(record_path: Path, work_dir: Path) -> str:
 def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     """Hold a cell while it runs; yields its state (`started`, `attempts`), which is kept in `state.json`.
 
-    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind. Of
-    several processes that share a run, the first holds the cell for all.
+    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind.
 
     Raises:
         UserError: if another run holds the cell.
     """
-    with ExitStack() as stack:
-        yield distributed.from_first(lambda: stack.enter_context(_hold(config)))
-
-
-@contextmanager
-def _hold(config: RunConfig) -> Iterator[dict[str, Any]]:
     folder = config.work_dir
     folder.mkdir(parents=True, exist_ok=True)
     state_path = folder / "state.json"

@@ -99,6 +99,28 @@ class Sweep:
         return path
 
 
+@dataclass(frozen=True)
+class Store:
+    """The record store of a sweep's cells."""
+
+    results: Path
+    outputs: Path
+
+    def status(self, cell: Cell) -> records.Status:
+        """What is known of a cell."""
+        return records.status(self.results / cell.record, self.outputs / "runs" / cell.name)
+
+    def written(self, cell: Cell) -> int | None:
+        """When a cell's record was written, in ns; None if there is none."""
+        path = self.results / (cell.record or "")
+        return path.stat().st_mtime_ns if path.is_file() else None
+
+    def error(self, cell: Cell) -> str | None:
+        """Why a failed cell failed."""
+        path = self.results / (cell.record or "")
+        return records.read(path)["error"] if path.is_file() else None
+
+
 def path_of(name: str, results: Path) -> Path:
     """Where a sweep is kept."""
     return results / "sweeps" / f"{name}.json"

@@ -1,5 +1,6 @@
 """What `python run.py table=NAME` does: plan, check, run what is missing, print the table, say what has no result."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -8,48 +9,46 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from dcft.errors import UserError
-from dcft.results.sweeps import Cell, Sweep
-from dcft.sweep import launch as launching
-from dcft.sweep import plan, preflight
-from dcft.sweep.estimate import Estimator, words
-from dcft.sweep.launch import Launch, Store
+from dcft.results.records import TO_RUN, Status
+from dcft.results.sweeps import Cell, Store, Sweep
+from dcft.sweep import launch, plan, preflight
+from dcft.sweep.estimate import Estimator, duration
 from dcft.sweep.request import Request
-from dcft.training import distributed
 from dcft.views import tables
 
 
-def run(asked: Request, launch: Launch, retry: bool) -> None:
+def run(request: Request, launcher: launch.Launch, retry: bool) -> None:
     """Run a table, or only print its plan.
 
     Args:
-        asked: the command line.
-        launch: a Hydra launcher's `launch`, given the overrides of each job.
-        retry: see `launching.run`.
+        request: the command line.
+        launcher: a Hydra launcher's `launch`, given the overrides of each job.
+        retry: see `launch.run_cells`.
 
     Raises:
         UserError: if no cell can be run, or torchrun started this.
         SystemExit: with status 1 if a chosen cell has no result in the end.
     """
-    if distributed.processes() > 1:
-        raise UserError(f"table={asked.table['name']}: torchrun starts one cell; leave it out, or name the cell")
-    swept = plan.load(asked)
-    store = Store(asked.place("results.dir"), asked.place("outputs.dir"))
-    chosen = [cell for cell in swept.cells if asked.selects(cell, swept.rows[cell.row])]
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # torchrun's number of processes
+        raise UserError(f"table={request.table['name']}: torchrun starts one cell; leave it out, or name the cell")
+    sweep = plan.load(request)
+    store = Store(request.place("results.dir"), request.place("outputs.dir"))
+    chosen = [cell for cell in sweep.cells if request.selects(cell, sweep.rows[cell.row])]
     chosen = list({cell.name or cell.command: cell for cell in chosen}.values())  # rows may share a cell
     if not chosen:
         raise UserError("only= and methods= leave no cell of this table; leave one of them out")
     problems = {cell.command: cell.problem for cell in chosen if cell.problem}
-    if asked.dry:
-        _show_plan(swept, chosen, problems, store)
+    if request.dry:
+        _show_plan(sweep, chosen, problems, store)
         return
-    todo = [cell for cell in chosen if cell.name and store.status(cell) in launching.MENDABLE]
+    todo = [cell for cell in chosen if cell.name and store.status(cell) in TO_RUN]
     problems |= preflight.check(todo)
     _show_problems(problems)
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
-    print(_headline(swept, chosen, problems, store, Estimator(store.results)), flush=True)
-    reasons = launching.run([cell for cell in chosen if cell.command not in problems], launch, store, retry)
-    _report(swept, chosen, problems, reasons, store)
+    print(_headline(sweep, chosen, problems, store, Estimator(store.results)), flush=True)
+    reasons = launch.run_cells([cell for cell in chosen if cell.command not in problems], launcher, store, retry)
+    _report(sweep, chosen, problems, reasons, store)
 
 
 def _cells(count: int) -> str:
@@ -61,63 +60,66 @@ def _show_problems(problems: dict[str, str]) -> None:
         print(f"cannot run {_cells(count)}: {reason}", flush=True)
 
 
-def _headline(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> str:
+def _headline(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> str:
     """One line: how many cells are done and to run, and what running them costs."""
     statuses = {cell.command: store.status(cell) for cell in chosen if cell.command not in problems}
     counts = Counter(statuses.values())
-    todo = [cell for cell in chosen if statuses.get(cell.command) in launching.MENDABLE]
-    again = "".join(f", {counts[status]} of them {status}" for status in ("interrupted", "failed") if counts[status])
-    parts = [f"{len(chosen)} cells", f"{counts['done']} done", f"{len(todo)} to run{again}"]
-    parts += [f"{counts['running']} running elsewhere"] if counts["running"] else []
+    todo = [cell for cell in chosen if statuses.get(cell.command) in TO_RUN]
+    begun = [status for status in (Status.INTERRUPTED, Status.FAILED) if counts[status]]
+    again = "".join(f", {counts[status]} of them {status}" for status in begun)
+    parts = [f"{len(chosen)} cells", f"{counts[Status.DONE]} done", f"{len(todo)} to run{again}"]
+    parts += [f"{counts[Status.RUNNING]} running elsewhere"] if counts[Status.RUNNING] else []
     parts += [f"{len(problems)} cannot run"] if problems else []
-    line = f"table {swept.name}: {', '.join(parts)}"
-    return f"{line}; estimate: {_cost(swept, todo, estimator)}" if todo else line
+    line = f"table {sweep.name}: {', '.join(parts)}"
+    return f"{line}; estimate: {_cost(sweep, todo, estimator)}" if todo else line
 
 
-def _cost(swept: Sweep, cells: list[Cell], estimator: Estimator) -> str:
+def _cost(sweep: Sweep, cells: list[Cell], estimator: Estimator) -> str:
     """Hours of running cells one after the other, as far as there are records to tell from."""
-    seconds = [estimator.seconds(cell, swept.rows[cell.row]) for cell in cells]
+    seconds = [estimator.seconds(cell, sweep.rows[cell.row]) for cell in cells]
     known = [s for s in seconds if s is not None]
     if not known:
         return "unknown, no run of these backbones is recorded"
     unknown = len(seconds) - len(known)
-    return f"about {words(sum(known))}" + (f" and {_cells(unknown)} of unknown cost" if unknown else "")
+    return f"about {duration(sum(known))}" + (f" and {_cells(unknown)} of unknown cost" if unknown else "")
 
 
-def _show_plan(swept: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> None:
+def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> None:
     estimator = Estimator(store.results)
     headings = ["done", "to run", "failed before", "running", "cannot run"]
     lines = []
-    for index, row in enumerate(swept.rows):
+    for index, row in enumerate(sweep.rows):
         cells = [cell for cell in chosen if cell.row == index]
         runnable = {cell.command: store.status(cell) for cell in cells if cell.command not in problems}
         statuses = Counter(runnable.values())
-        todo = [cell for cell in cells if runnable.get(cell.command) in launching.MENDABLE]
-        counts = [statuses["done"], len(todo), statuses["failed"], statuses["running"], len(cells) - len(runnable)]
-        cost = _cost(swept, todo, estimator).partition(",")[0] if todo else ""
+        todo = [cell for cell in cells if runnable.get(cell.command) in TO_RUN]
+        done, failed, running = (statuses[status] for status in (Status.DONE, Status.FAILED, Status.RUNNING))
+        counts = [done, len(todo), failed, running, len(cells) - len(runnable)]
+        cost = _cost(sweep, todo, estimator).partition(",")[0] if todo else ""
         lines.append((f"{row.title}, {row.model_title}", counts, cost))
     shown = [i for i in range(len(headings)) if any(counts[i] for _, counts, _ in lines)]
     columns = [Column(headings[i], justify="right") for i in shown]
     grid = Table("row", *columns, Column("estimate", justify="right"), box=SIMPLE_HEAD)
     for title, counts, cost in lines:
         grid.add_row(title, *(str(counts[i] or "") for i in shown), cost)
-    print(f"plan of {swept.name}: {swept.caption}")
+    print(f"plan of {sweep.name}: {sweep.caption}")
     Console(highlight=False).print(grid)
     _show_problems(problems)
-    print(_headline(swept, chosen, problems, store, estimator))
+    print(_headline(sweep, chosen, problems, store, estimator))
 
 
-def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons: dict[str, str], store: Store) -> None:
+def _report(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], reasons: dict[str, str], store: Store) -> None:
     """The table, the count of each outcome, and the command of every cell without a result."""
-    for path in _render(swept, store.results):
+    for path in _render(sweep, store.results):
         print(path)
     outcomes, missing = Counter(), {}
     for cell in chosen:
         outcome = "cannot run" if cell.command in problems else store.status(cell)
         outcomes[outcome] += 1
-        if outcome != "done":
+        if outcome != Status.DONE:
             known = (problems.get(cell.command), reasons.get(cell.name), store.error(cell))
-            missing[cell.command] = next(filter(None, known), "it was not started" if outcome == "new" else outcome)
+            unknown = "it was not started" if outcome == Status.NEW else outcome
+            missing[cell.command] = next(filter(None, known), unknown)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
     for command, reason in missing.items():
         print(f"missing: {command}\n         {reason}")
@@ -125,11 +127,11 @@ def _report(swept: Sweep, chosen: list[Cell], problems: dict[str, str], reasons:
         raise SystemExit(1)
 
 
-def _render(swept: Sweep, results: Path) -> list[Path]:
+def _render(sweep: Sweep, results: Path) -> list[Path]:
     """Print our results, and write every view that has something to say."""
     paths = []
-    for view in tables.views(swept):
-        grid = tables.build(swept, results, view)
+    for view in tables.views(sweep):
+        grid = tables.build(sweep, results, view)
         if view == "ours":
             tables.show(grid)
         paths += tables.write(grid, results)

@@ -40,15 +40,15 @@ def _similar(model: str, task: str, method: str) -> list[tuple[str, ...]]:
 def _rates(record: dict[str, Any]) -> tuple[float, float] | None:
     """Rows a second in training and in evaluation."""
     times, source = record.get("time"), record.get("data_source")
-    if record["status"] != "done" or not (times and times["samples_per_s"] and times["eval_s"] and source):
+    if not records.is_done(record) or not (times and times["samples_per_s"] and times["eval_s"] and source):
         return None
     limit = record["config"]["data"]["max_eval"]
     dev = sum(min(rows, limit or rows) for split, rows in source["rows"].items() if split != "train")
     return times["samples_per_s"], dev * len(record["history"]) / times["eval_s"]
 
 
-def words(seconds: float) -> str:
-    """A duration as people say it: "40 s", "12 min", "3.4 h", "2.1 days"."""
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "40 s", "12 min", "3.4 h", "2.1 days"."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}" if size >= 3600 else f"{seconds / size:.0f} {unit}"

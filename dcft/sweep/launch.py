@@ -5,43 +5,18 @@ What became of a cell is read from the record store alone; what a launcher retur
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from dcft.results import records
-from dcft.results.sweeps import Cell
+from dcft.results.records import TO_RUN, Status
+from dcft.results.sweeps import Cell, Store
 
 POLL = 2.0  # seconds between two looks at cells that other processes run
-MENDABLE = ("new", "interrupted", "failed")
 
 Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
 
 
-@dataclass(frozen=True)
-class Store:
-    """The record store of a sweep's cells."""
-
-    results: Path
-    outputs: Path
-
-    def status(self, cell: Cell) -> str:
-        """done, failed, running, interrupted or new."""
-        return records.status(self.results / cell.record, self.outputs / "runs" / cell.name)
-
-    def written(self, cell: Cell) -> int | None:
-        """When a cell's record was written, in ns; None if there is none."""
-        path = self.results / (cell.record or "")
-        return path.stat().st_mtime_ns if path.is_file() else None
-
-    def error(self, cell: Cell) -> str | None:
-        """Why a failed cell failed."""
-        path = self.results / (cell.record or "")
-        return records.read(path)["error"] if path.is_file() else None
-
-
-def run(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> dict[str, str]:
+def run_cells(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> dict[str, str]:
     """Run every cell that is not done.
 
     All are launched at once, failed ones last. If a worker's death breaks the launch, those that had not begun are
@@ -60,28 +35,28 @@ def run(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> 
     reasons: dict[str, str] = {}
     launched: set[str] = set()
     while True:
-        todo = [cell for cell in cells if cell.name not in launched and store.status(cell) in MENDABLE]
+        todo = [cell for cell in cells if cell.name not in launched and store.status(cell) in TO_RUN]
         if not todo:
             if _wait(cells, store):
                 continue  # what another process has run may be left to us
             break
-        todo.sort(key=lambda cell: store.status(cell) == "failed")
+        todo.sort(key=lambda cell: store.status(cell) == Status.FAILED)
         before = {cell.name: store.written(cell) for cell in todo}
         broke = _launch(todo, launch, reasons)
         _wait(cells, store)
-        unbegun = [
+        not_started = [
             cell
             for cell in todo
-            if store.status(cell) in ("new", "failed")
+            if store.status(cell) in (Status.NEW, Status.FAILED)
             and store.written(cell) == before[cell.name]
             and cell.name not in reasons
         ]
         launched |= {cell.name for cell in todo}
-        if broke and retry and len(unbegun) < len(todo):
-            launched -= {cell.name for cell in unbegun}
+        if broke and retry and len(not_started) < len(todo):
+            launched -= {cell.name for cell in not_started}
         elif broke:
-            reasons |= {cell.name: broke for cell in unbegun}
-    for cell in [cell for cell in cells if retry and store.status(cell) == "interrupted"]:
+            reasons |= {cell.name: broke for cell in not_started}
+    for cell in [cell for cell in cells if retry and store.status(cell) == Status.INTERRUPTED]:
         print(f"\nonce more, alone: {cell.command}", flush=True)
         if broke := _launch([cell], launch, reasons):
             reasons[cell.name] = broke
@@ -105,10 +80,10 @@ def _launch(cells: list[Cell], launch: Launch, reasons: dict[str, str]) -> str |
 
 def _wait(cells: list[Cell], store: Store) -> bool:
     """Return when no other process runs any of these cells; whether one did."""
-    said = 0
-    while running := sum(store.status(cell) == "running" for cell in cells):
-        if running != said:
+    announced = 0
+    while running := sum(store.status(cell) == Status.RUNNING for cell in cells):
+        if running != announced:
             print(f"waiting for {running} cell{'s' * (running > 1)} that other processes run", flush=True)
-            said = running
+            announced = running
         time.sleep(POLL)
-    return said > 0
+    return announced > 0

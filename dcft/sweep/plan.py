@@ -26,46 +26,46 @@ KNOBS = ("kernel", "stride", "targets", "rank", "bottleneck")
 SOURCES = ("config/*.py", "sweep/request.py", "sweep/plan.py", "results/sweeps.py")
 
 
-def load(asked: Request) -> Sweep:
+def load(request: Request) -> Sweep:
     """The sweep of a table: the one kept in `results/sweeps` if nothing has changed since, else a new one, kept there.
 
     Raises:
         UserError: if a cell cannot be composed, or the plan cannot be kept.
     """
-    digest, results = _digest(asked), asked.place("results.dir")
-    path = sweeps.path_of(asked.name, results)
+    digest, results = _digest(request), request.place("results.dir")
+    path = sweeps.path_of(request.name, results)
     if path.is_file():
         with suppress(UserError):  # of another version of the suite
             kept = sweeps.read(path)
             if kept.digest == digest:
                 return kept
-    planned = plan(asked)
+    planned = plan(request)
     planned.digest = digest
     planned.write(results)
     return planned
 
 
-def _digest(asked: Request) -> str:
+def _digest(request: Request) -> str:
     """Of everything that the cells' names depend on; local files by size and time instead of content."""
     package = Path(__file__).parent.parent
     sources = [*sorted(CONF.rglob("*.yaml")), *sorted(path for name in SOURCES for path in package.glob(name))]
     content = {
         "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
-        "overrides": asked.overrides,
-        "seeds": asked.seeds,
-        "files": [[str(path), *_stamp(path)] for path in _local_files(asked)],
-        "packages": _package_versions(asked),
+        "overrides": request.overrides,
+        "seeds": request.seeds,
+        "files": [[str(path), *_stamp(path)] for path in _local_files(request)],
+        "packages": _package_versions(request),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _local_files(asked: Request) -> list[Path]:
+def _local_files(request: Request) -> list[Path]:
     """The files that the cells read from folders of the user, there or not."""
-    files = [Path(value) for value in asked.given.values() if isinstance(value, str) and Path(value).is_file()]
-    if root := asked.place("data.root"):
-        tasks = [yaml.safe_load((CONF / "task" / f"{task}.yaml").read_text()) for task in asked.table["columns"]]
+    files = [Path(value) for value in request.given.values() if isinstance(value, str) and Path(value).is_file()]
+    if root := request.place("data.root"):
+        tasks = [yaml.safe_load((CONF / "task" / f"{task}.yaml").read_text()) for task in request.table["columns"]]
         files += [root / name for task in tasks for name in task["files"].values()]
-    if weights := asked.place("model.path"):
+    if weights := request.place("model.path"):
         files += weight_files(weights)
     return files
 
@@ -74,9 +74,9 @@ def _stamp(path: Path) -> list[int]:
     return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []
 
 
-def _package_versions(asked: Request) -> dict[str, str]:
+def _package_versions(request: Request) -> dict[str, str]:
     """Installed versions of the packages that carry the weights of the table's backbones."""
-    names = [asked.given["model"]] if "model" in asked.given else of_rows(asked.table, "model")
+    names = [request.given["model"]] if "model" in request.given else of_rows(request.table, "model")
     found = {}
     for path in (CONF / "model" / f"{name}.yaml" for name in names):
         if path.is_file() and (package := yaml.safe_load(path.read_text(encoding="utf-8")).get("package")):
@@ -85,7 +85,7 @@ def _package_versions(asked: Request) -> dict[str, str]:
     return found
 
 
-def plan(asked: Request) -> Sweep:
+def plan(request: Request) -> Sweep:
     """All cells of a table: rows times columns times seeds. Rows that the command line makes equal are kept once.
 
     Raises:
@@ -93,9 +93,9 @@ def plan(asked: Request) -> Sweep:
         HydraException: if a setting names nothing that there is.
     """
     compose = Composer()
-    table, given, extra = asked.table, asked.given, asked.overrides
+    table, given, extra = request.table, request.given, request.overrides
     if given.get("tracker", "none") != "none" and "tracker.group" not in given:
-        extra = [*extra, f"tracker.group={asked.name}"]
+        extra = [*extra, f"tracker.group={request.name}"]
     rows, cells, columns, known = [], [], {}, {}
     for settings in table["rows"]:
         knobs = {key: value for key, value in settings.items() if key not in ("title", "paper")}
@@ -104,11 +104,11 @@ def plan(asked: Request) -> Sweep:
             wanted = {"task": task, **table["base"], **knobs}
             overrides = [f"{key}={value}" for key, value in wanted.items() if key not in given] + extra
             configs.append((build(compose(overrides)), [line for line in overrides if not line.startswith("seed=")]))
-        row = _row(configs[0][0], settings, asked)
+        row = _row(configs[0][0], settings, request)
         row_cells = [
             _cell(replace(config, seed=seed), [*overrides, f"seed={seed}"])
             for config, overrides in configs
-            for seed in asked.seeds
+            for seed in request.seeds
         ]
         names = tuple(cell.name or cell.command for cell in row_cells)
         if names in known:
@@ -120,30 +120,32 @@ def plan(asked: Request) -> Sweep:
         rows.append(row)
         columns |= {config.task.name: _column(config) for config, _ in configs}
     return Sweep(
-        name=asked.name,
+        name=request.name,
         table=table["name"],
         caption=table["caption"],
         columns=list(columns.values()),
         rows=rows,
-        seeds=asked.seeds,
+        seeds=request.seeds,
         cells=cells,
         average=table.get("average", False),
         times=table.get("times", False),
         baseline=table.get("baseline"),
         overrides=[
-            line for key, line in zip(given, asked.overrides, strict=True) if key in asked.changes and key not in PLACES
+            line
+            for key, line in zip(given, request.overrides, strict=True)
+            if key in request.changes and key not in PLACES
         ],
     )
 
 
-def _row(config: RunConfig, settings: dict[str, Any], asked: Request) -> Row:
+def _row(config: RunConfig, settings: dict[str, Any], request: Request) -> Row:
     """A row as it is; it reproduces the printed row only with the printed row's settings.
 
     A substitute backbone stands in for the paper's and keeps its place beside the printed numbers, as a label says.
     """
-    own = asked.table["base"] | settings
+    own = request.table["base"] | settings
     deciding = {*own, *KNOBS} - {"model"}
-    changed = any(key in deciding and value != own.get(key) for key, value in asked.given.items())
+    changed = any(key in deciding and value != own.get(key) for key, value in request.given.items())
     title = config.method.title if changed else settings.get("title") or config.method.title
     printed = None
     if "paper" in settings and not changed and (config.model.substitute or config.model.name == own["model"]):

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from dcft.config.cell import RunConfig
 from dcft.errors import UserError
+from dcft.results.records import is_done
 from dcft.tracking import names
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class NoTracker(TrainerCallback):
         """Called once, when the cell has its record."""
 
 
-def harmless(method):
+def never_fails(method):
     """A failing tracker warns once and is silent from then on."""
 
     @functools.wraps(method)
@@ -62,7 +63,7 @@ class Tracker(NoTracker):
         """Add what the record says of the whole run, and close it."""
         raise NotImplementedError
 
-    @harmless
+    @never_fails
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
             self.run = self.start(
@@ -73,18 +74,18 @@ class Tracker(NoTracker):
                 resume="allow",
             )
 
-    @harmless
+    @never_fails
     def on_log(self, args, state, control, logs=None, **kwargs):
         values = names.training(logs or {})
         if self.run is not None and values:
             self.run.log(values, step=state.global_step)
 
-    @harmless
+    @never_fails
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         if self.run is not None:
             self.run.log(names.evaluation(metrics), step=state.global_step)
 
-    @harmless
+    @never_fails
     def finish(self, record: dict[str, Any]) -> None:
         if self.run is not None:
             self.end(record)
@@ -121,7 +122,7 @@ class WandbTracker(Tracker):
 
     def end(self, record):
         self.run.summary.update(names.summary(record))
-        self.run.finish(exit_code=0 if record["status"] == "done" else 1)
+        self.run.finish(exit_code=0 if is_done(record) else 1)
 
 
 class TrackioTracker(Tracker):

@@ -5,6 +5,8 @@ Nothing here imports torch.
 
 from typing import Any
 
+from dcft.results.records import is_done
+
 TRAIN = {"loss": "train/loss", "learning_rate": "train/lr", "grad_norm": "train/grad_norm"}  # the Trainer's name: ours
 DEV = "dev/"  # and the name of a metric; the best of a run is its largest value, but for the loss
 DEV_SCORE, DEV_LOSS = f"{DEV}score", f"{DEV}loss"
@@ -65,7 +67,7 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
     whole = source and source["complete"] and limits["max_train"] is None and limits["max_eval"] is None
     return {
         "status": record["status"],
-        "failed": int(record["status"] != "done"),
+        "failed": int(not is_done(record)),
         "collapsed": None if record["collapsed"] is None else int(record["collapsed"]),
         "whole_data": None if source is None else int(whole),
         "error": record["error"],

@@ -4,8 +4,7 @@ import math
 import shutil
 import traceback
 import warnings
-from contextlib import suppress
-from dataclasses import asdict
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from dcft.config.cell import RunConfig
 from dcft.data import batches, encode, hub
 from dcft.errors import RunFailed, UserError
 from dcft.results import provenance, records
+from dcft.results.record import best_result, new_record, training_progress
 from dcft.tracking import mirror
 from dcft.training import distributed, methods
 from dcft.training.progress import ProgressBar
@@ -48,7 +48,9 @@ def run(config: RunConfig) -> Path:
         return path
     _check_processes(config)
     device.check(config)
-    with records.claim(config) as state:
+    with ExitStack() as stack:
+        # Of several processes that share a run, the first holds the cell for all.
+        state = distributed.from_first(lambda: stack.enter_context(records.claim(config)))
         if distributed.from_first(lambda: _is_done(path)):  # finished while we waited for the claim
             return path
         transformers.logging.set_verbosity_error()
@@ -56,11 +58,11 @@ def run(config: RunConfig) -> Path:
         datasets.disable_progress_bars()
         warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
-        record = _describe(config, state)
+        record = new_record(config, state["started"], state["attempts"], distributed.processes())
         tracker = mirror.create(config, record["config"]) if distributed.is_first() else mirror.NoTracker()
         failure = None
         try:
-            record |= _train(config, record, tracker) | {"status": "done"}
+            record |= _train(config, record, tracker)
         except UserError:
             if distributed.is_first():
                 with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
@@ -85,7 +87,7 @@ def run(config: RunConfig) -> Path:
 
 
 def _is_done(path: Path) -> bool:
-    return path.is_file() and records.read(path)["status"] == "done"
+    return path.is_file() and records.is_done(records.read(path))
 
 
 def _check_processes(config: RunConfig) -> None:
@@ -98,46 +100,6 @@ def _check_processes(config: RunConfig) -> None:
         )
     if config.fsdp and processes == 1:
         raise UserError("fsdp=true: one process cannot share its model; leave it out, or start several by torchrun")
-
-
-def _describe(config: RunConfig, state: dict[str, Any]) -> dict[str, Any]:
-    """The part of the record that is known before training; what is not known yet is blank."""
-    settings = asdict(config)
-    sources = settings.pop("recipe_source")
-    for key in ("recipe", "table"):
-        settings.pop(key)
-    return {
-        "cell": config.cell,
-        "status": "failed",
-        "task": config.task.name,
-        "model": config.model.name,
-        "method": config.method.name,
-        "seed": config.seed,
-        "score": None,
-        "metrics": None,
-        "metrics_halves": None,
-        "last": None,
-        "collapsed": None,
-        "toy": config.task.toy,
-        "substitute_backbone": config.model.substitute,
-        "params": None,
-        "tokens": None,
-        "time": None,
-        "peak_memory_mb": None,
-        "data_source": None,
-        "model_source": None,
-        "config": settings,
-        "recipe_source": sources,
-        "versions": provenance.versions(),
-        "git": provenance.git(),
-        "hardware": provenance.hardware(),
-        "started": state["started"],
-        "finished": None,
-        "attempts": state["attempts"],
-        "error": None,
-        "history": [],
-        "losses": [],
-    }
 
 
 def _train(config: RunConfig, record: dict[str, Any], tracker: mirror.NoTracker) -> dict[str, Any]:
@@ -185,15 +147,15 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: mirror.NoTracker)
         trainer.train(resume_from_checkpoint=distributed.from_first(lambda: _last_checkpoint(config)))
     finally:
         progress.close()
-        record |= _outcome(trainer)
+        samples = (trainer.state.epoch or 0) * len(train)
+        record |= training_progress(trainer.state.log_history, samples)
     trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
     if prepared.hooks.kept:
         record["params"]["kept"] = prepared.hooks.kept()
     if distributed.is_first():
         backbone.tokenizer.save_pretrained(config.work_dir / "model")
     distributed.wait()  # all have read the best checkpoint
-    best = max(record["history"], key=lambda entry: entry["score"])
-    return {key: best[key] for key in ("score", "metrics", "metrics_halves")}
+    return best_result(record["history"])
 
 
 def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
@@ -245,38 +207,3 @@ def _last_checkpoint(config: RunConfig) -> str | None:
         except (OSError, ValueError):
             shutil.rmtree(folder)
     return None
-
-
-def _outcome(trainer: CellTrainer) -> dict[str, Any]:
-    """The history of a run, finished or not."""
-    logs = trainer.state.log_history
-    history = [
-        {
-            "step": entry["step"],
-            "epoch": round(entry["epoch"], 4),
-            "score": entry["eval_score"],
-            "loss": entry["eval_loss"],
-            "metrics": entry["eval_metrics"],
-            "metrics_halves": entry["eval_metrics_halves"],
-            "collapsed": entry["eval_collapsed"],
-            "train_s": round(entry["train_s"], 3),
-            "eval_s": round(entry["eval_s"], 3),
-        }
-        for entry in logs
-        if "eval_score" in entry
-    ]
-    last = history[-1] if history else None
-    train_s = last["train_s"] if last else None
-    samples = trainer.state.epoch * len(trainer.train_dataset) if trainer.state.epoch else 0
-    return {
-        "history": history,
-        "losses": [[entry["step"], entry["loss"]] for entry in logs if "loss" in entry],
-        "last": {key: last[key] for key in ("step", "score", "metrics", "metrics_halves")} if last else None,
-        "collapsed": last["collapsed"] if last else None,
-        "time": {
-            "train_s": train_s,
-            "eval_s": round(sum(entry["eval_s"] for entry in history), 3),
-            "samples_per_s": round(samples / train_s, 2) if train_s else None,
-        },
-        "peak_memory_mb": provenance.peak_memory_mb(),
-    }

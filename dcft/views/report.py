@@ -19,7 +19,7 @@ from dcft.paper import audit, printed
 from dcft.paper.audit.findings import HOLDS
 from dcft.results import atomic, records
 from dcft.results import sweeps as sweep
-from dcft.results.protocols import EXPLAINED, PROTOCOLS
+from dcft.results.protocols import PROTOCOLS
 from dcft.results.sweeps import Cell, Sweep
 from dcft.views import audit as audit_report
 from dcft.views import figures, tables
@@ -79,8 +79,8 @@ def build(results: Path) -> str:
     environment.filters |= {"show": show, "quote": quote, "table": lambda grid: Markup(tables.html(grid))}
     checked = audit.run()
     return environment.get_template("report.html").render(
-        protocol=PROTOCOLS[PROTOCOL],
-        explained=EXPLAINED[PROTOCOL],
+        protocol=PROTOCOLS[PROTOCOL].phrase,
+        explained=PROTOCOLS[PROTOCOL].explanation,
         facts=facts(found.values()),
         sections=[_section(one, results, cells) for one in sweeps],
         printed=[tables.published_grid(name) for name in CAPTIONS],

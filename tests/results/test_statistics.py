@@ -34,7 +34,6 @@ def test_there_is_no_result_of_a_failed_run(protocol):
 
 def test_half_is_undefined_without_a_first_half():
     assert protocols.evaluation({"status": "done", "history": [entry(80, None, 90)]}, "half") is None
-    assert set(protocols.EXPLAINED) == set(protocols.PROTOCOLS)
 
 
 def test_mean_and_sample_deviation():

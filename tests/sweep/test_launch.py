@@ -4,9 +4,8 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from dcft.results import records
-from dcft.results.sweeps import Cell
-from dcft.sweep import launch as launching
-from dcft.sweep.launch import Store
+from dcft.results.sweeps import Cell, Store
+from dcft.sweep.launch import run_cells
 
 
 class World:
@@ -44,7 +43,7 @@ class World:
         return returns
 
     def run(self, **settings):
-        return launching.run(self.cells, self.launch, self.store, **settings)
+        return run_cells(self.cells, self.launch, self.store, **settings)
 
     def statuses(self):
         return [self.store.status(cell) for cell in self.cells]
@@ -90,7 +89,7 @@ def test_a_launcher_that_starts_nothing_is_not_asked_for_ever(tmp_path):
         world.launches.append(jobs)
         raise RuntimeError("no such\npartition")
 
-    reasons = launching.run(world.cells, broken, world.store)
+    reasons = run_cells(world.cells, broken, world.store)
     assert len(world.launches) == 1
     assert reasons == dict.fromkeys("ab", "the launcher stopped: RuntimeError: no such partition")
 
@@ -112,7 +111,7 @@ def test_a_cell_that_another_process_runs_is_waited_for(tmp_path, monkeypatch, c
     world = World(tmp_path, a=["done"], b=[])
     looks = iter(["running"] * 6)
     real = Store.status
-    monkeypatch.setattr(launching, "POLL", 0)
+    monkeypatch.setattr("dcft.sweep.launch.POLL", 0)
     monkeypatch.setattr(
         Store,
         "status",
@@ -147,7 +146,7 @@ def test_a_cell_that_failed_and_is_killed_now_is_run_alone_and_says_why(tmp_path
 def test_a_cell_that_another_process_gave_up_is_run_here(tmp_path, monkeypatch, others):
     world = World(tmp_path, **others, b=["done"])
     real, looks = Store.status, iter(["running"] * 4)
-    monkeypatch.setattr(launching, "POLL", 0)
+    monkeypatch.setattr("dcft.sweep.launch.POLL", 0)
     monkeypatch.setattr(
         Store, "status", lambda self, c: (next(looks, None) if c.name == "b" else None) or real(self, c)
     )

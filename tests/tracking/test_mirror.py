@@ -13,6 +13,7 @@ from transformers import TrainerState
 
 from dcft.errors import RunFailed, UserError
 from dcft.results import records
+from dcft.results.record import new_record
 from dcft.tracking import mirror, names
 from dcft.training import run as training
 from dcft.training.trainer import CellTrainer
@@ -120,7 +121,7 @@ def test_without_a_key_the_run_is_mirrored_offline(cell):
 def test_a_method_shows_the_knobs_that_it_has(cell):
     def knobs(*overrides):
         config = cell("task=toy_cls", "model=tiny-bert", *overrides)
-        shown = names.config(training._describe(config, {"started": "", "attempts": 1})["config"])
+        shown = names.config(new_record(config, started="", attempts=1, processes=1)["config"])
         return {key: shown[key] for key in names.KNOBS if key in shown}
 
     assert knobs("method=dcft", "kernel=4", "targets=qv") == {"kernel": 4, "stride": 4, "targets": "qv"}

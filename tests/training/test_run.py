@@ -215,4 +215,4 @@ def test_tokens_come_from_the_cache_and_the_cache_knows_its_content(cell, monkey
 
 def test_training_never_asks_which_method_it_runs():
     texts = [Path(module.__file__).read_text() for module in (training, sys.modules[CellTrainer.__module__])]
-    assert "".join(texts).count("config.method") == 1, "only the record names the method"
+    assert "config.method" not in "".join(texts), "only the record names the method"

@@ -33,7 +33,7 @@ def collect(outcomes: Outcomes) -> Notes:
     labels = (["toy data"] if toy else []) + [f"substitute backbone {title}" for title in substitutes]
     seeds = ", ".join(map(str, sweep.seeds))
     several = len(sweep.seeds) > 1
-    facts = [protocols.PROTOCOLS[outcomes.protocol] + ", in percent"]
+    facts = [protocols.PROTOCOLS[outcomes.protocol].phrase + ", in percent"]
     facts.append(f"seeds {seeds}: mean ± standard deviation" if several else f"seed {seeds}")
     facts += [SOURCES[source] for source in _distinct(record["data_source"]["source"] for record in done)]
     limits = _limits(done)
@@ -44,7 +44,7 @@ def collect(outcomes: Outcomes) -> Notes:
         facts.append(f"weights of {', '.join(folders)} from a folder (model.path)")
     if sweep.overrides:
         facts.append(f"changed on the command line: {' '.join(sweep.overrides)}")
-    lines = [protocols.EXPLAINED[outcomes.protocol]]
+    lines = [protocols.PROTOCOLS[outcomes.protocol].explanation]
     if several:
         lines.append(
             f"n = {len(sweep.seeds)} seeds in each cell; ± is the sample standard deviation (n − 1). A cell without "
