@@ -4,14 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
+
+# Libraries read these when they are imported, here and in the commands that tests start.
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may wait for a network
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"  # the models are so small that more threads only wait for each other
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hypothesis import settings
 
 from dcft.config.build import build
 from dcft.config.cell import RunConfig
+from dcft.config.compose import Composer
 from dcft.paper.printed import PAPER
 
 ROOT = Path(__file__).parent.parent
@@ -24,9 +32,17 @@ ADALORA_SHORT = ["method.peft.tinit=1", "method.peft.tfinal=1", "method.peft.del
 # Enough of a run to train, evaluate twice and keep a checkpoint in about a second.
 SHORT = ["train.max_steps=4", "eval.every=2", "data.max_train=64", "data.max_eval=40", "train.batch_size=8"]
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # no test may wait for a network
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
-torch.set_num_threads(2)
+settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
+settings.load_profile("quick")
+
+
+def pytest_configure() -> None:
+    os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="dcft-tests-")  # empty, and each worker's own
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -36,21 +52,14 @@ def pytest_collection_modifyitems(items) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
+composer = cache(Composer)  # reads each YAML file once
+
+
 def configure(*overrides: str) -> RunConfig:
     """The configuration that `python run.py OVERRIDES` would run."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = build(compose("config", overrides=list(overrides)), overrides)
+    config = build(composer()(list(overrides)), overrides)
     config.require_data()
     return config
-
-
-@pytest.fixture
-def one_thread():
-    """As torchrun gives to each process; more only wait for each other in models as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -84,7 +93,7 @@ def command(tmp_path):
         return subprocess.run(
             [sys.executable, str(ROOT / "run.py"), *arguments],
             cwd=tmp_path,
-            env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
+            env=os.environ | environment,
             capture_output=True,
             text=True,
             timeout=300,

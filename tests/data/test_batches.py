@@ -16,8 +16,6 @@ from dcft.training.methods import Hooks
 from dcft.training.trainer import CellTrainer
 from tests.conftest import configure
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def tokenizer():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcft.backbones import load
@@ -49,7 +49,6 @@ def logits_for(windows):
 
 
 @given(paragraphs())
-@settings(max_examples=60, deadline=None)
 def test_labels_read_back_are_the_answer(case):
     """Round trip: text -> token labels -> perfect logits -> text, through windows shorter than the paragraph."""
     context, (a, b) = case

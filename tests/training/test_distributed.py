@@ -1,7 +1,6 @@
 """One run on several processes: the record of one process, whatever the method does, and everything once."""
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -18,8 +17,6 @@ from dcft.errors import UserError
 from dcft.results import records
 from dcft.training import run
 from tests.conftest import ADALORA_SHORT, ROOT, configure
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Two epochs of three steps; the last batch of each has one row, so that one of two processes has none.
 BASE = ["model=tiny-bert", "train.epochs=2", "data.max_train=17", "train.batch_size=8", "eval.every=2"]
@@ -104,7 +101,6 @@ def torchrun(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, arguments)],
         cwd=folder,
-        env={key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcft.training import metrics
@@ -25,7 +25,6 @@ def compute(name, pairs):
 
 
 @given(labels)
-@settings(max_examples=40, deadline=None)
 def test_accuracy_and_f1_are_their_definitions(pairs):
     tp, fp, fn, tn = counts(pairs)
     values = compute("accuracy_f1", pairs)
@@ -34,7 +33,6 @@ def test_accuracy_and_f1_are_their_definitions(pairs):
 
 
 @given(labels)
-@settings(max_examples=40, deadline=None)
 def test_matthews_is_its_definition(pairs):
     tp, fp, fn, tn = counts(pairs)
     root = math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))

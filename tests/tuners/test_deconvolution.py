@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcft.tuners.deconvolution import delta_weight, factors
@@ -31,13 +31,11 @@ def by_definition(A, B, C, stride):
 
 
 @given(tensors())
-@settings(max_examples=60, deadline=None)
 def test_reference_is_the_definition(case):
     torch.testing.assert_close(delta_weight(*case), by_definition(*case), rtol=0, atol=1e-12)
 
 
 @given(tensors())
-@settings(max_examples=200, deadline=None)
 def test_factors_multiply_to_the_reference(case):
     A, B, C, stride = case
     left, right = factors(A, B, C, stride)
@@ -46,7 +44,6 @@ def test_factors_multiply_to_the_reference(case):
 
 
 @given(tensors())
-@settings(max_examples=60, deadline=None)
 def test_gradients_are_the_reference_s(case):
     *leaves, stride = case
     for leaf in leaves:
@@ -60,7 +57,6 @@ def test_gradients_are_the_reference_s(case):
 
 
 @given(tensors(equal_stride=True))
-@settings(max_examples=60, deadline=None)
 def test_equal_stride_is_the_kronecker_product(case):
     A, B, C, stride = case
     torch.testing.assert_close(delta_weight(A, B, C, stride), torch.kron(B @ A, C), rtol=0, atol=1e-12)
@@ -81,7 +77,6 @@ def test_sizes_that_fit_are_covered_exactly(size, kernel, stride):
 
 
 @given(tensors())
-@settings(max_examples=60, deadline=None)
 def test_parameter_count_counts_the_tensors(case):
     A, B, C, stride = case
     out_features, in_features = delta_weight(*case).shape
