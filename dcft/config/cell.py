@@ -96,7 +96,11 @@ def identity(config: RunConfig) -> dict[str, Any]:
         "method": {"name": config.method.name, "peft": config.method.peft}
         | ({"orthogonality": asdict(config.method.orthogonality)} if config.method.orthogonality else {})
         | ({"sparsity": asdict(config.method.sparsity)} if config.method.sparsity else {})
-        | {name: value for name in ("freeze", "trainable", "optimizer") if (value := getattr(config.method, name))},
+        | {
+            name: value
+            for name in ("module", "freeze", "trainable", "optimizer")
+            if (value := getattr(config.method, name))
+        },
         "train": _changed(config.train, [f.name for f in fields(config.train)]),
         "eval": {"every": config.eval.every},
         **_changed(config, ("targets", "seed", "precision", "attention", "compile")),

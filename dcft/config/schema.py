@@ -83,6 +83,7 @@ class Method:
     name: str
     title: str
     tag: str  # part of the cell's name
+    module: str | None = None  # what to import so that the tuner registers itself, e.g. my_package.my_tuner
     peft: dict[str, Any] | None = None
     freeze: list[str] = field(default_factory=list)  # parts of names of parameters that stay as they are at the start
     trainable: list[str] | None = None  # ends of names of the only backbone parameters that train; null: PEFT's, or all

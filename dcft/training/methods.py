@@ -1,10 +1,12 @@
 """From a method's name to a model that is ready to train, and what the trainer must do beyond the loss.
 
 A method that PEFT (or a tuner of ours) can build needs only its YAML file: `method.peft` names the PEFT type and the
-arguments of its configuration class. What a method does beyond the loss (a penalty, steps after the optimiser's)
-follows from its settings and its layers, never from its name, and training is handed it as `Hooks`.
+arguments of its configuration class. For a tuner of another package, `method.module` names its import.
+What a method does beyond the loss (a penalty, steps after the optimiser's) follows from its settings and its layers,
+never from its name, and training is handed it as `Hooks`.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
@@ -84,9 +86,12 @@ def _is_part(name: str, modules: list[str]) -> bool:
 def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftModel:
     arguments = {"target_modules": config.target_modules, "modules_to_save": list(head)} | config.method.peft
     arguments["task_type"] = TaskType.QUESTION_ANS if config.task.kind == "span" else TaskType.SEQ_CLS
+    if config.method.module:
+        _import(config.method.module)
     kind = str(arguments.pop("peft_type")).upper()
     if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
-        raise UserError(f"method.peft.peft_type={kind}: PEFT has no such method")
+        owners = f"neither PEFT nor method.module={config.method.module}" if config.method.module else "PEFT"
+        raise UserError(f"method.peft.peft_type={kind}: {owners} has no such method")
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[kind]
     unknown = set(arguments) - {field.name for field in fields(config_class)}
     if unknown:
@@ -95,6 +100,15 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
         return get_peft_model(model, config_class(**arguments))
     except (TypeError, ValueError) as error:
         raise UserError(f"method={config.method.name}: {' '.join(str(error).split())}") from error
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"method.module={module} cannot be imported ({error}); install its package, or put its folder on PYTHONPATH"
+        ) from error
 
 
 def _hooks(model: nn.Module, config: RunConfig) -> Hooks:

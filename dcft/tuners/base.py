@@ -1,10 +1,11 @@
 """What the tuners here share: a PEFT config for linear layers, a layer around each of them, and the model around all.
 
+A tuner of one's own needs a config, a layer, a model and a call of `register`, in any package: see docs/extending.md.
+
 PEFT dispatches by plain dictionaries; `register` adds to them. That is no promised interface, so PEFT is pinned to one
 minor version and the round-trip tests are the alarm.
 """
 
-import enum
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -17,27 +18,28 @@ from peft.mapping import (
 )
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
+from peft.utils.peft_types import PeftType
 from torch import Tensor, nn
 
 
-class TunerType(str, enum.Enum):
-    """PEFT's enum of methods cannot be extended; these hash and compare like their names."""
+class TunerType(str):
+    """A tuner's name where PEFT expects a member of its enum, which cannot be extended: it has a `value`."""
 
-    DCFT = "DCFT"
-    BOTTLENECK = "BOTTLENECK"
-    SORA = "SORA"
+    @property
+    def value(self) -> str:
+        return str(self)
 
 
 @dataclass
 class LinearTunerConfig(PeftConfig):
-    """Which linear layers a tuner adapts.
+    """Which linear layers a tuner adapts. A subclass sets `tuner_type`, the tuner's name in capitals.
 
     Args:
         target_modules: names (suffixes) of the linear layers to adapt, or a regular expression.
         exclude_modules, layers_to_transform, layers_pattern, modules_to_save: as in every PEFT config.
     """
 
-    tuner_type: ClassVar[TunerType]
+    tuner_type: ClassVar[str]
 
     target_modules: list[str] | str | None = None
     exclude_modules: list[str] | str | None = None
@@ -47,7 +49,7 @@ class LinearTunerConfig(PeftConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self.peft_type = self.tuner_type
+        self.peft_type = TunerType(self.tuner_type)
         # PEFT compares target names as a set (the order means nothing) and writes it to adapter_config.json as a list.
         if isinstance(self.target_modules, list):
             self.target_modules = set(self.target_modules)
@@ -131,7 +133,18 @@ class LinearTunerModel(BaseTuner):
 
 
 def register(config: type[LinearTunerConfig], model: type[LinearTunerModel]) -> None:
-    """Make `get_peft_model` and `PeftModel.from_pretrained` know a tuner."""
-    PEFT_TYPE_TO_CONFIG_MAPPING[config.tuner_type] = config
-    PEFT_TYPE_TO_TUNER_MAPPING[config.tuner_type] = model
-    PEFT_TYPE_TO_PREFIX_MAPPING[config.tuner_type] = model.prefix
+    """Make `get_peft_model` and `PeftModel.from_pretrained` know a tuner.
+
+    Args:
+        config: its `tuner_type` names the tuner.
+        model: its `prefix` begins the name of every parameter of the tuner; PEFT saves what has it in its name.
+
+    Raises:
+        ValueError: if PEFT has a method of that name, or the name is not in capitals, as PEFT's are.
+    """
+    name = TunerType(config.tuner_type)
+    if name in list(PeftType) or name != name.upper():
+        raise ValueError(f"tuner_type={name}: give a name in capitals that PEFT does not have")
+    PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
+    PEFT_TYPE_TO_TUNER_MAPPING[name] = model
+    PEFT_TYPE_TO_PREFIX_MAPPING[name] = model.prefix

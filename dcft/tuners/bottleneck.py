@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from dcft.tuners.base import LinearTunerConfig, LinearTunerLayer, LinearTunerModel, TunerType, register
+from dcft.tuners.base import LinearTunerConfig, LinearTunerLayer, LinearTunerModel, register
 
 INIT_STD = 0.01  # Houlsby et al., section 3: normal, cut at two standard deviations of 0.01, so near the identity
 
@@ -26,7 +26,7 @@ class BottleneckConfig(LinearTunerConfig):
         target_modules, ...: the linear layers whose output is adapted; see `LinearTunerConfig`.
     """
 
-    tuner_type = TunerType.BOTTLENECK
+    tuner_type = "BOTTLENECK"
 
     bottleneck_size: int = 8
     non_linearity: str = "gelu"

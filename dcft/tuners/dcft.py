@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, register
 from dcft.tuners.deconvolution import factors
 from dcft.tuners.factored import FactoredLayer
 from dcft.tuners.sizes import fits, fitting_kernels, subspace_size
@@ -35,7 +35,7 @@ class DcftConfig(LinearTunerConfig):
         target_modules, ...: see `LinearTunerConfig`.
     """
 
-    tuner_type = TunerType.DCFT
+    tuner_type = "DCFT"
 
     kernel_size: int = 8
     stride: int | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, TunerType, register
+from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, register
 from dcft.tuners.factored import FactoredLayer
 
 
@@ -26,7 +26,7 @@ class SoraConfig(LinearTunerConfig):
         target_modules, ...: see `LinearTunerConfig`.
     """
 
-    tuner_type = TunerType.SORA
+    tuner_type = "SORA"
 
     r: int = 8
     lora_alpha: float = 16
