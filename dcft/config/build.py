@@ -6,7 +6,7 @@ The check happens before anything is read or written.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -31,17 +31,16 @@ def build(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     Raises:
         UserError: for an unknown key, a wrong type, a missing or an impossible value.
     """
-    raw = OmegaConf.to_container(cfg, resolve=False)
+    raw = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
     raw.pop("hydra", None)
-    cfg = OmegaConf.create(raw)
     sources = trace_sources(raw, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), cfg)
+        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), raw)
         OmegaConf.resolve(merged)
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
             raise UserError(f"{missing[0]} has no value; give {missing[0]}=...")
-        config = OmegaConf.to_object(merged)
+        config = cast(RunConfig, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error)) from error
     config.recipe = {}  # every value has reached its field by now
@@ -99,7 +98,7 @@ def _check(config: RunConfig) -> None:
     if config.task.kind == "span":
         for key in ("doc_stride", "max_answer_length", "n_best"):
             check(getattr(config.task, key) is not None, f"task.{key}", None, "a span task needs a number")
-        shared = config.task.doc_stride
+        shared = cast(int, config.task.doc_stride)
         advice = f"windows of a paragraph share task.doc_stride={shared} tokens and must be longer; give more"
         check(config.data.max_length > shared, "data.max_length", config.data.max_length, advice)
     if config.model.path:

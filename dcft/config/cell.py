@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,6 @@ def identity(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _changed(node: Any, names) -> dict[str, Any]:
+def _changed(node: Any, names: Iterable[str]) -> dict[str, Any]:
     defaults = {f.name: f.default for f in fields(node)}
     return {n: getattr(node, n) for n in names if defaults[n] is MISSING or getattr(node, n) != defaults[n]}

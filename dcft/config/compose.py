@@ -1,5 +1,7 @@
 """Composing many configurations fast: Hydra reads every YAML file again for each, this reads each file once."""
 
+from typing import Any
+
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
@@ -17,11 +19,11 @@ ROOT = "config"  # conf/config.yaml
 class Composer:
     """Composes what `python run.py OVERRIDES` would, several times as fast: without the `hydra` node, too."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         version.setbase(HYDRA_BASE)
         self._loader = ConfigLoaderImpl(create_config_search_path(str(CONF.resolve())))
         self._files = CachingConfigRepository(self._loader.repository)
-        root = self._files.load_config(ROOT)  # the cache keeps it as it is changed here
+        root: Any = self._files.load_config(ROOT)  # the cache keeps it as it is changed here
         root.config.pop("hydra")
         root.defaults_list = [
             one for one in root.defaults_list if not str(getattr(one, "group", "")).startswith("hydra/")

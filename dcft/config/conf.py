@@ -2,6 +2,7 @@
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -20,5 +21,5 @@ def unknown_setting(key: str) -> str:
     return f"{key} is not a setting" + (f"; did you mean {close[0]}=?" if close else "; see python run.py --help")
 
 
-def _methods():
+def _methods() -> list[tuple[str, Any]]:
     return [(path.stem, OmegaConf.load(path)) for path in sorted((CONF / "method").glob("*.yaml"))]

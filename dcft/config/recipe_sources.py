@@ -1,7 +1,7 @@
 """Where training values come from: every value that points into the recipe, with its source. No torch here."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from dcft.errors import UserError
@@ -52,7 +52,7 @@ def _source(name: str, recipe: dict[str, Any], model: dict[str, Any], method: di
     return f"inferred: {source} for {', '.join(others)}" if others else source
 
 
-def _leaves(node: dict[str, Any], prefix: str = ""):
+def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")

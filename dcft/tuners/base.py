@@ -7,7 +7,7 @@ minor version and the round-trip tests are the alarm.
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from peft import PeftConfig
@@ -41,15 +41,15 @@ class LinearTunerConfig(PeftConfig):
 
     tuner_type: ClassVar[str]
 
-    target_modules: list[str] | str | None = None
-    exclude_modules: list[str] | str | None = None
+    target_modules: list[str] | set[str] | str | None = None
+    exclude_modules: list[str] | set[str] | str | None = None
     layers_to_transform: list[int] | int | None = None
     layers_pattern: list[str] | str | None = None
     modules_to_save: list[str] | None = field(default=None)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        self.peft_type = TunerType(self.tuner_type)
+        self.peft_type = cast(PeftType, TunerType(self.tuner_type))
         # PEFT compares target names as a set (the order means nothing) and writes it to adapter_config.json as a list.
         if isinstance(self.target_modules, list):
             self.target_modules = set(self.target_modules)
@@ -66,6 +66,9 @@ class LinearTunerConfig(PeftConfig):
 class LinearTunerLayer(nn.Module, BaseTunerLayer):
     """Something around a frozen linear layer. Subclasses name their parameters, add them and say what they compute."""
 
+    in_features: int
+    out_features: int
+
     def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
         super().__init__()
         self.base_layer = base_layer
@@ -77,6 +80,10 @@ class LinearTunerLayer(nn.Module, BaseTunerLayer):
         self._active_adapter = adapter_name
         linear = self.get_base_layer()
         self.in_features, self.out_features = linear.in_features, linear.out_features
+
+    def get_base_layer(self) -> nn.Linear:
+        """The frozen linear layer, below any other adapter's."""
+        return cast(nn.Linear, super().get_base_layer())
 
     def add_adapter(self, adapter_name: str, config: LinearTunerConfig, module_name: str) -> None:
         """Add one adapter's parameters, in float32 whatever the layer's own type.
@@ -92,8 +99,8 @@ class LinearTunerLayer(nn.Module, BaseTunerLayer):
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
-    def create_parameters(self, config: LinearTunerConfig, module_name: str) -> dict[str, Tensor]:
-        """Initial values of a new adapter's parameters, by name."""
+    def create_parameters(self, config: Any, module_name: str) -> dict[str, Tensor]:
+        """Initial values of a new adapter's parameters, by name; `config` is of the tuner's own class."""
         raise NotImplementedError
 
     def has(self, adapter_name: str) -> bool:
@@ -109,7 +116,16 @@ class LinearTunerModel(BaseTuner):
     tuner_layer_cls: type[LinearTunerLayer]
     target_module_mapping: dict[str, list[str]] = {}  # no guess: papers differ in what they adapt
 
-    def _create_and_replace(self, peft_config, adapter_name, target, target_name, parent, current_key) -> None:
+    def _create_and_replace(
+        self,
+        peft_config: Any,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
         if isinstance(target, self.tuner_layer_cls):
             target.add_adapter(adapter_name, peft_config, current_key)
             return
@@ -123,7 +139,7 @@ class LinearTunerModel(BaseTuner):
             layer.requires_grad_(False)  # an additional adapter is trainable only once it is set active
         self._replace_module(parent, target_name, layer, target)
 
-    def _replace_module(self, parent, child_name, new_module, child) -> None:
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
         # Unloading also unwraps modules_to_save, and PEFT's version looks for a weight on them, which DeBERTa's pooler
         # does not have (huggingface/peft#3114).
         if isinstance(child, AuxiliaryTrainingWrapper):
@@ -145,6 +161,7 @@ def register(config: type[LinearTunerConfig], model: type[LinearTunerModel]) -> 
     name = TunerType(config.tuner_type)
     if name in list(PeftType) or name != name.upper():
         raise ValueError(f"tuner_type={name}: give a name in capitals that PEFT does not have")
-    PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
-    PEFT_TYPE_TO_TUNER_MAPPING[name] = model
-    PEFT_TYPE_TO_PREFIX_MAPPING[name] = model.prefix
+    key = cast(PeftType, name)  # PEFT looks it up by its hash, which is that of the name
+    PEFT_TYPE_TO_CONFIG_MAPPING[key] = config
+    PEFT_TYPE_TO_TUNER_MAPPING[key] = model
+    PEFT_TYPE_TO_PREFIX_MAPPING[key] = model.prefix

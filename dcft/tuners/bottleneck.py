@@ -5,6 +5,7 @@ layer; Pfeiffer et al., 2021, only the latter. Where they stand is the config's 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,7 @@ class BottleneckConfig(LinearTunerConfig):
     bottleneck_size: int = 8
     non_linearity: str = "gelu"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require_positive("bottleneck_size")
         if self.non_linearity not in ACT2FN:
@@ -47,6 +48,12 @@ class BottleneckLayer(LinearTunerLayer):
 
     adapter_layer_names = ("bottleneck_down", "bottleneck_down_bias", "bottleneck_up", "bottleneck_up_bias")
     other_param_names = ("non_linearity",)
+
+    bottleneck_down: nn.ParameterDict
+    bottleneck_down_bias: nn.ParameterDict
+    bottleneck_up: nn.ParameterDict
+    bottleneck_up_bias: nn.ParameterDict
+    non_linearity: dict[str, str]
 
     def create_parameters(self, config: BottleneckConfig, module_name: str) -> dict[str, Tensor]:
         m, n = config.bottleneck_size, self.out_features
@@ -66,7 +73,7 @@ class BottleneckLayer(LinearTunerLayer):
     def unmerge(self) -> None:
         """Nothing was merged."""
 
-    def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result = self.base_layer(x, *args, **kwargs)
         if self.disable_adapters:
             return result

@@ -1,6 +1,7 @@
 """A trained DCFT or SoRA adapter as a LoRA adapter, exactly: for servers and tools that know LoRA only."""
 
 from pathlib import Path
+from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -23,7 +24,7 @@ def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "defa
     Raises:
         ValueError: if the adapter has no such factors.
     """
-    config = model.peft_config[adapter_name]
+    config: Any = model.peft_config[adapter_name]
     weights = {
         name: tensor.contiguous()
         for name, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items()

@@ -7,7 +7,7 @@ never builds the update itself.
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class DcftConfig(LinearTunerConfig):
     scaling: float = 16.0
     init: Literal["normal", "zero"] = "normal"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.stride is None:
             self.stride = self.kernel_size
@@ -66,6 +66,12 @@ class DcftLayer(FactoredLayer):
     adapter_layer_names = ("dcft_A", "dcft_B", "dcft_C")
     other_param_names = ("stride", "scaling")
 
+    dcft_A: nn.ParameterDict
+    dcft_B: nn.ParameterDict
+    dcft_C: nn.ParameterDict
+    stride: dict[str, int]
+    scaling: dict[str, float]
+
     def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
         super().__init__(base_layer, adapter_name)
         self.ready_factors: dict[str, tuple[Tensor, Tensor]] = {}  # by adapter, during a forward pass of the model
@@ -76,7 +82,7 @@ class DcftLayer(FactoredLayer):
         Raises:
             ValueError: if kernel and stride do not fit this layer; names the module and the kernels that would.
         """
-        d, s, k = config.kernel_size, config.stride, config.rank
+        d, s, k = config.kernel_size, cast(int, config.stride), config.rank
         sizes = (self.in_features, self.out_features)
         if not all(fits(size, d, s) for size in sizes):
             kernels = ", ".join(map(str, fitting_kernels(*sizes)))
@@ -104,8 +110,7 @@ class DcftLayer(FactoredLayer):
         """The update as a LoRA pair of rank k*d, scaling included: `left (out x k*d) @ right (k*d x in)`, exact."""
         if adapter_name in self.ready_factors:
             return self.ready_factors[adapter_name]
-        A, B, C, stride = self._tensors(adapter_name)
-        return _factors(A, B, C, stride, self.scaling[adapter_name])
+        return _factors(*self._tensors(adapter_name), self.scaling[adapter_name])
 
 
 def _factors(A: Tensor, B: Tensor, C: Tensor, stride: int, scaling: float) -> tuple[Tensor, Tensor]:
@@ -121,11 +126,11 @@ class DcftModel(LinearTunerModel):
     tuner_layer_cls = DcftLayer
     _layers: list[DcftLayer] | None = None  # going through all modules in each step takes longer than one might think
 
-    def _create_and_replace(self, *args, **kwargs) -> None:
+    def _create_and_replace(self, *args: Any, **kwargs: Any) -> None:
         super()._create_and_replace(*args, **kwargs)
         self._layers = None
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's forward pass, for which the factors of all layers are built together."""
         if self._layers is None:
             self._layers = [module for module in self.modules() if isinstance(module, DcftLayer)]
@@ -145,15 +150,16 @@ def _build_factors(layers: list[DcftLayer]) -> None:
     same_size = defaultdict(list)
     for layer in layers:
         for name in layer.acting_adapters:
-            *tensors, stride = layer._tensors(name)
+            A, B, C, stride = layer._tensors(name)
+            tensors = A, B, C
             if not any(isinstance(tensor, DTensor) for tensor in tensors):  # with FSDP a layer has its own in forward
-                key = (*(tensor.shape for tensor in tensors), stride, layer.scaling[name])
+                key = tuple(tensor.shape for tensor in tensors), stride, layer.scaling[name]
                 same_size[key].append((layer, name, tensors))
-    for (*_, stride, scaling), entries in same_size.items():
-        stacked = (torch.stack(tensors) for tensors in zip(*(tensors for _, _, tensors in entries), strict=True))
-        lefts, rights = _factors(*stacked, stride, scaling)
-        for (layer, name, _), *pair in zip(entries, lefts.unbind(), rights.unbind(), strict=True):
-            layer.ready_factors[name] = tuple(pair)
+    for (_, stride, scaling), entries in same_size.items():
+        A, B, C = (torch.stack(tensors) for tensors in zip(*(tensors for _, _, tensors in entries), strict=True))
+        lefts, rights = _factors(A, B, C, stride, scaling)
+        for (layer, name, _), left, right in zip(entries, lefts.unbind(), rights.unbind(), strict=True):
+            layer.ready_factors[name] = left, right
 
 
 def orthogonality_loss(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ class _FactoredLinear(torch.autograd.Function):
     # Products are written so that the long dimension of a skinny matrix is contiguous: three times faster on a CPU.
 
     @staticmethod
-    def forward(ctx, x, *tensors):
+    def forward(ctx: Any, x: Tensor, *tensors: Any) -> tuple[Tensor, ...]:
         weights, biases, lefts, rights = (tensors[i::4] for i in range(4))
         right = torch.cat(rights)
         inner = F.linear(x, right).view(-1, right.shape[0])
@@ -53,7 +54,7 @@ class _FactoredLinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *grads):
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, right, inner, *rest = ctx.saved_tensors
         weights, lefts = rest[: len(grads)], rest[len(grads) :]
         rows, grad_inner, grad_x, grad_tensors = x.reshape(-1, x.shape[-1]), torch.empty_like(inner), None, []
@@ -105,7 +106,7 @@ class FactoredLayer(LinearTunerLayer):
 
     def unmerge(self) -> None:
         """Put the weight back, bit for bit, as it was before the first merge."""
-        if not self.merged:
+        if self._unmerged_weight is None:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
         self.get_base_layer().weight.data = self._unmerged_weight
@@ -117,7 +118,7 @@ class FactoredLayer(LinearTunerLayer):
         """The adapters that a forward pass applies."""
         return [] if self.disable_adapters or self.merged else list(filter(self.has, self.active_adapters))
 
-    def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.disable_adapters and self.merged:
             self.unmerge()
         if not self.acting_adapters:
@@ -142,15 +143,16 @@ class FactoredLayer(LinearTunerLayer):
 
 def project(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
     """The outputs of several layers for the same input (query, key and value), which factored layers read together."""
-    together = (
-        isinstance(layer, FactoredLayer)
+    together = [
+        layer
+        for layer in layers
+        if isinstance(layer, FactoredLayer)
         and layer.acting_adapters
         and _is_untouched(layer)
         and _is_plain_linear(layer.base_layer)
-        for layer in layers
-    )
-    if all(together):
-        return factored_linear(x, *(layer._operands() for layer in layers))
+    ]
+    if len(together) == len(layers):
+        return factored_linear(x, *(layer._operands() for layer in together))
     return tuple(layer(x) for layer in layers)
 
 

@@ -31,7 +31,7 @@ class SoraConfig(LinearTunerConfig):
     r: int = 8
     lora_alpha: float = 16
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require_positive("r")
 
@@ -44,6 +44,12 @@ class SoraLayer(FactoredLayer):
 
     adapter_layer_names = ("sora_A", "sora_B", "sora_gate")
     other_param_names = ("r", "lora_alpha")
+
+    sora_A: nn.ParameterDict
+    sora_B: nn.ParameterDict
+    sora_gate: nn.ParameterDict
+    r: dict[str, int]
+    lora_alpha: dict[str, float]
 
     def create_parameters(self, config: SoraConfig, module_name: str) -> dict[str, Tensor]:
         """A as in LoRA, B zero, gates from N(0, 1) (the authors' code)."""
