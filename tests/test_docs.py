@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from dcft.views.audit import KINDS
 from tests.conftest import MORE_METHODS, PAPER_METHODS, ROOT
 from tests.paper.test_counts import prepared
 
@@ -18,3 +19,21 @@ def test_every_method_has_a_row():
 @pytest.mark.parametrize("method", COUNTS)
 def test_the_count_of_each_method_is_the_model_s(method):
     assert prepared("deberta-v3-base", "task=rte", f"method={method}").params["adapter"] == COUNTS[method]
+
+
+NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?[Mkxh]?"
+AUDIT = (ROOT / "docs" / "audit.md").read_text()
+
+
+def test_every_kind_of_finding_is_explained():
+    table = AUDIT.split("## What is checked")[1].split("## ")[0]
+    assert re.findall(r"^\| ([a-z ]+) \|", table, re.MULTILINE)[1:] == list(KINDS)
+
+
+@pytest.mark.parametrize(
+    "told", [AUDIT.split("## What it found")[1], (ROOT / "README.md").read_text().split("## Results so far")[1]]
+)
+def test_numbers_told_of_the_audit_are_those_that_it_found(told):
+    reports = "".join((ROOT / "results" / "audit" / name).read_text() for name in ("findings.md", "parameters.md"))
+    found = set(re.findall(NUMBER, reports))
+    assert set(re.findall(NUMBER, told.split("\n## ")[0])) <= found
