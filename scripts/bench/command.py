@@ -1,27 +1,64 @@
-"""Command lines: what is asked of a measurement, and what a measurement asks of the suite."""
+"""The command line `python scripts/bench MEASUREMENT --OPTION VALUE ...`.
+
+A measurement is a module with two functions: `add_arguments(parser)` declares its options, `main(arguments)` measures.
+Both import torch and transformers inside the function, so that a wrong option is refused at once.
+"""
 
 import argparse
-import subprocess
+import importlib
 import sys
 from pathlib import Path
+from typing import NoReturn
 
-from dcft.config.conf import CONF
 from dcft.errors import UserError
 
-ROOT = CONF.parent
+MEASUREMENTS = {  # name: (module, description)
+    "step": ("bench.step", "one training step (forward, backward, optimiser) of every method, side by side"),
+    "variants": ("bench.variants", "ways to compute the update of one layer: the suite's, and those it rejected"),
+    "recipe": ("bench.recipe", "training speed on RTE against Hugging Face's example recipe"),
+    "tokens": ("bench.tokens", "padding of every task, and the time to build a batch"),
+    "precision": ("bench.precision", "scores and times of bf16 against those of fp32"),
+    "sweep": ("bench.sweep", "cells per hour of a sweep, by the number of cells that run at once"),
+    "start": ("bench.start", "start-up time of commands"),
+}
 
 
-def require_positive(arguments: argparse.Namespace, *options: str) -> None:
-    """Raise UserError for the first of these options that is given and below 1."""
-    for option in options:
-        value = getattr(arguments, option)
-        if value is not None and value < 1:
-            raise UserError(f"--{option} {value}: give a whole number of at least 1")
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as those of the suite's other commands are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
 
 
-def run(settings: list[str], folder: Path | None = None) -> tuple[int, str]:
-    """`python run.py SETTINGS`, in a folder: its exit status, and its last line, which says why if it failed."""
-    command = [sys.executable, str(ROOT / "run.py"), *settings]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    said = (ended.stderr.strip() if ended.returncode else "") or ended.stdout.strip() or "nothing was said"
-    return ended.returncode, said.splitlines()[-1].strip().removeprefix("error: ")
+def positive(text: str) -> int:
+    """The type of an option that takes a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """Read a command line.
+
+    Args:
+        given: the words after `python scripts/bench`.
+
+    Raises:
+        UserError: for an unknown measurement or option, or a wrong value.
+    """
+    parser = Parser(prog="python scripts/bench", description="Measure how fast the suite is.")
+    measurements = parser.add_subparsers(dest="measurement", required=True, metavar="MEASUREMENT")
+    for name, (module, description) in MEASUREMENTS.items():
+        subparser = measurements.add_parser(name, help=description, description=description)
+        if name in given[:1]:  # the other modules are not imported
+            importlib.import_module(module).add_arguments(subparser)
+            subparser.add_argument(
+                "--output", type=Path, default=Path("results/bench"), help="folder of the JSON file and its page"
+            )
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> None:
+    """Run a measurement; `given` is as in `parse`, by default the words of this process's command line."""
+    arguments = parse(sys.argv[1:] if given is None else given)
+    importlib.import_module(MEASUREMENTS[arguments.measurement][0]).main(arguments)

@@ -1,50 +1,73 @@
-"""Times that can be compared: every round runs each piece of work once, so all see the same machine."""
+"""Times that can be compared: every round runs each workload once, so a slow moment of the machine hits all alike."""
 
 import random
 import time
 from collections.abc import Callable
+from statistics import median
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+if TYPE_CHECKING:
+    import torch  # tables of ratios need no torch
 
-def milliseconds(work: Callable[[], object], device: torch.device, calls: int = 1) -> float:
-    """Time of one call, mean over some: by events of the device on CUDA, by the clock of the machine elsewhere."""
+
+def milliseconds(workload: Callable[[], object], device: "torch.device", calls: int = 1) -> float:
+    """Mean time of one call in ms, measured by device events on CUDA and by the clock elsewhere."""
     if device.type == "cuda":
+        import torch
+
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize(device)
         start.record()
         for _ in range(calls):
-            work()
+            workload()
         end.record()
         torch.cuda.synchronize(device)
         return start.elapsed_time(end) / calls
     started = time.perf_counter()
     for _ in range(calls):
-        work()
+        workload()
     return 1e3 * (time.perf_counter() - started) / calls
 
 
 def interleave(
-    works: dict[str, Callable[[], object]], rounds: int, device: torch.device, about: str, calls: int = 1
+    workloads: dict[str, Callable[[], object]],
+    rounds: int,
+    device: "torch.device",
+    description: str,
+    calls: int = 1,
 ) -> dict[str, list[float]]:
-    """Time each piece of work once a round, in an order drawn anew for every round.
+    """Time each workload once a round; every round draws a new order.
 
     Args:
-        works: by name; all of them warm.
-        rounds: how many times each is timed.
-        about: what the progress bar says.
-        calls: how often it is called each time, where once is too short to measure.
+        workloads: by name, each warmed up.
+        rounds: number of times that each is timed.
+        device: where they run.
+        description: text of the progress bar.
+        calls: number of calls in one time, for workloads too short to be timed alone.
 
     Returns:
-        Milliseconds by name, one a round; the n-th of all names belong to the same round.
+        Name -> ms of one call in each round.
     """
-    times: dict[str, list[float]] = {name: [] for name in works}
-    order, draw = list(works), random.Random(0)
+    times: dict[str, list[float]] = {name: [] for name in workloads}
+    order, draw = list(workloads), random.Random(0)
     console = Console(stderr=True)
-    for _ in track(range(rounds), about, console=console, transient=True, disable=not console.is_terminal):
+    for _ in track(range(rounds), description, console=console, transient=True, disable=not console.is_terminal):
         draw.shuffle(order)
         for name in order:
-            times[name].append(milliseconds(works[name], device, calls))
+            times[name].append(milliseconds(workloads[name], device, calls))
     return times
+
+
+def ratios(times: list[float], floor: list[float]) -> list[float]:
+    """Each time divided by the floor's time of the same round, so that a slow round cancels out."""
+    return [time / other for time, other in zip(times, floor, strict=True)]
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Median, lower and upper quartile."""
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    return median(values), float(lower), float(upper)

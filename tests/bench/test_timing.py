@@ -1,12 +1,12 @@
-"""Rounds, ratios and memory: what the benchmark's numbers are."""
+"""Rounds, ratios and memory."""
 
 import pytest
 import torch
-from bench.statistics import ratios, spread
-from bench.step import memory
-from bench.timing import interleave, milliseconds
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench.step import memory
+from bench.timing import interleave, milliseconds, ratios, spread
 
 CPU = torch.device("cpu")
 positive = st.floats(1e-3, 1e3)
@@ -14,7 +14,7 @@ positive = st.floats(1e-3, 1e3)
 
 @given(st.lists(st.tuples(positive, positive), min_size=1, max_size=9), positive, positive)
 def test_a_round_that_is_slow_as_a_whole_changes_no_ratio(rounds, cost, floor):
-    """Each round slows down everything by a factor of its own: the ratio is that of the costs in every round."""
+    """Each round slows everything down by a factor of its own; the ratio stays that of the costs."""
     times = [slow * cost for slow, _ in rounds]
     floors = [slow * floor for slow, _ in rounds]
     assert ratios(times, floors) == pytest.approx([cost / floor] * len(rounds))
@@ -34,32 +34,32 @@ def test_a_spread_is_the_median_and_the_quartiles():
 
 def test_every_round_runs_every_row_once_in_changing_order():
     called = []
-    works = {name: (lambda name=name: called.append(name)) for name in "abcd"}
-    times = interleave(works, rounds=6, device=CPU, about="")
+    workloads = {name: (lambda name=name: called.append(name)) for name in "abcd"}
+    times = interleave(workloads, rounds=6, device=CPU, description="")
     rounds = [called[i : i + 4] for i in range(0, len(called), 4)]
     assert len(rounds) == 6
-    assert all(sorted(one) == list("abcd") for one in rounds)
+    assert all(sorted(order) == list("abcd") for order in rounds)
     assert len(set(map(tuple, rounds))) > 1
-    assert {name: len(one) for name, one in times.items()} == dict.fromkeys("abcd", 6)
-    assert all(time >= 0 for one in times.values() for time in one)
+    assert {name: len(ms) for name, ms in times.items()} == dict.fromkeys("abcd", 6)
+    assert all(time >= 0 for ms in times.values() for time in ms)
 
 
-def test_several_calls_are_one_time_a_call():
+def test_the_time_of_several_calls_is_their_mean():
     called = []
     assert milliseconds(lambda: called.append(1), CPU, calls=5) >= 0
     assert len(called) == 5
 
 
-def test_allocated_memory_is_the_peak_above_what_there_was():
+def test_allocated_memory_is_the_peak_above_what_was_allocated_before():
     kept = torch.zeros(1000)
 
-    def work():
+    def workload():
         first = kept + 1  # 4000 bytes
         second = torch.cat([first, first])  # 8000 more: the peak is 12000
         del first
         return second + 1  # 8000 + 8000, after the first is gone: 16000
 
-    assert 16000 <= memory.allocated(work, CPU) < 16500
+    assert 16000 <= memory.allocated(workload, CPU) < 16500
     assert memory.allocated(lambda: kept.sum(), CPU) < 500
 
 

@@ -1,14 +1,15 @@
-"""What is timed side by side computes the same."""
+"""Ways that are timed side by side compute the same."""
 
 import pytest
 import torch
+
 from bench import variants
 
 
 @pytest.fixture
 def parts():
     torch.manual_seed(0)
-    return variants._parts(16, torch.device("cpu"))
+    return variants.passes(16, torch.device("cpu"))
 
 
 def test_all_ways_give_the_same_gradients(parts):
@@ -25,5 +26,5 @@ def test_all_ways_give_the_same_gradients(parts):
 def test_ratios_are_to_the_first_way():
     part = {"title": "a layer", "rows": [{"title": "no adapter", "ms": [1, 2]}, {"title": "used", "ms": [2, 6]}]}
     settings = {"rank": 8, "tokens": 4, "device": "cpu", "rounds": 2}
-    page = variants._page({"settings": settings, "parts": [part]})
-    assert "| a layer | used | 4.00 | 2.500 |" in page
+    page = variants.page({"settings": settings, "parts": [part]})
+    assert "| a layer | used       | 4.00 | 2.500 |" in page

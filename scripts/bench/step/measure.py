@@ -1,60 +1,63 @@
-"""Builds the rows of one backbone, makes sure that they do what they say, and times them."""
+"""Build the rows of one backbone, check them, and time them."""
 
 import argparse
+import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.step import PARTS, backbones, checks, layer, memory
-from bench.step.rows import EVALUATION_FLOOR, LAYER, STEP_FLOOR, Row
+from bench.step import backbones, checks, memory
+from bench.step.rows import EVALUATION_FLOOR, LAYER, PARTS, STEP_FLOOR, BenchRow
 from bench.step.workload import Workload
 from bench.timing import interleave
 from dcft.config.build import build
 from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
 from dcft.errors import UserError
-from dcft.results import provenance
 
-CPU_LAYERS = {"deberta-v3-base": 4, "roberta-large": 2}  # if nothing is said: a round of all rows takes half a minute
+CPU_LAYERS = {"deberta-v3-base": 4, "roberta-large": 2}  # by default: a round of all rows takes half a minute
 TASK = "task=rte"  # two classes; its recipe gives the scaling, LoRA's alpha and the weight of DCFT's penalty
 FIRST_WORD = 10  # special tokens have lower numbers
+MATRICES = ("attention_output", "intermediate", "output")  # one of each size; query, key and value are like the first
+CALLS = {"cpu": 1, "cuda": 20}  # of a layer in one time: a single call is too short for CUDA's events
 
 
 class Measurement:
     """One backbone at one length, on one device.
 
     Args:
-        model: a name that `bench.step.backbones` knows.
-        length: tokens of each row of the batch.
-        arguments: the command line of `scripts/bench step`, checked.
+        model: a name that `bench.step.backbones.architecture` takes.
+        length: tokens of each sequence in the batch.
+        arguments: the command line of `python scripts/bench step`.
 
     Raises:
-        UserError: if there is no such device, or not so many layers.
+        UserError: if there is no such device, or the backbone has fewer layers.
     """
 
     def __init__(self, model: str, length: int, arguments: argparse.Namespace):
-        found = "cuda" if torch.cuda.is_available() else "cpu"
-        if arguments.device == "cuda" != found:
-            raise UserError("--device cuda: PyTorch finds no CUDA device here; give cpu")
+        available = "cuda" if torch.cuda.is_available() else "cpu"
+        if arguments.device == "cuda" != available:
+            raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
         if arguments.threads:
             torch.set_num_threads(arguments.threads)
-        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
-        if arguments.compile:  # rows share code, and beyond 8 versions of it PyTorch goes back to none, silently
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # about calls of its own
+        if arguments.compile:  # rows share code; after 8 versions of it PyTorch would stop compiling, silently
             torch._dynamo.config.recompile_limit = 1000
             torch._dynamo.config.fail_on_recompile_limit_hit = True
         torch.manual_seed(0)
-        self.device = torch.device(arguments.device or found)
+        self.device = torch.device(arguments.device or available)
         self.arguments = arguments
-        whole = backbones.architecture(model)["num_hidden_layers"]
-        layers = arguments.layers or (CPU_LAYERS.get(model, whole) if self.device.type == "cpu" else whole)
-        if layers > whole:
-            raise UserError(f"--layers {layers}: {model} has {whole}")
+        all_layers = backbones.architecture(model)["num_hidden_layers"]
+        layers = arguments.layers or (CPU_LAYERS.get(model, all_layers) if self.device.type == "cpu" else all_layers)
+        if layers > all_layers:
+            raise UserError(f"--layers {layers}: {model} has {all_layers}")
         self.settings = {
             "model": model,
             "layers": layers,
-            "of_layers": whole,
+            "of_layers": all_layers,
             "batch": arguments.batch,
             "length": length,
             "device": self.device.type,
@@ -70,99 +73,124 @@ class Measurement:
         self.composer = Composer()
 
     def _batch(self, length: int) -> dict[str, Tensor]:
-        """Random words without padding: a batch of equal lengths, as grouping by length makes them."""
+        """Random words without padding, as in a batch of sequences of equal length."""
         shape = (self.arguments.batch, length)
         batch = {
             "input_ids": torch.randint(FIRST_WORD, self.backbone.config.vocab_size, shape),
             "attention_mask": torch.ones(shape, dtype=torch.long),
-            "labels": torch.zeros(shape[0], dtype=torch.long),  # one class, so that rows' gradients cannot cancel
+            "labels": torch.zeros(shape[0], dtype=torch.long),  # of one class, so that gradients cannot cancel
         }
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
-    def _config(self, row: Row) -> RunConfig:
+    def _config(self, row: BenchRow) -> RunConfig:
         settings = [f"model={self.settings['model']}", TASK, *row.settings]
         return build(self.composer(settings), settings)
 
-    def _works(self, rows: dict[str, Row], training: bool) -> dict[str, Workload]:
+    def workloads(self, rows: dict[str, BenchRow], training: bool) -> dict[str, Workload]:
+        """Build rows, by their names: as training steps, or as evaluations."""
         kind, precision = self.arguments.attention, self.arguments.precision
         return {
             name: Workload(name, row, self.backbone, self._config(row), self.batch, kind, precision, training)
             for name, row in rows.items()
         }
 
-    def run(self, step: dict[str, Row], evaluation: dict[str, Row], parts: list[str]) -> dict[str, Any]:
-        """Measure the parts that are asked for.
+    def run(self, step: dict[str, BenchRow], evaluation: dict[str, BenchRow], parts: list[str]) -> dict[str, Any]:
+        """Measure some parts.
 
         Args:
-            step, evaluation: rows, the floor first; empty: there are none.
-            parts: of "step", "evaluation" and "layer".
+            step, evaluation: rows by name, the floor first; may be empty.
+            parts: names of `PARTS`.
 
         Returns:
-            The result as it is written: settings, machine, and for each part the rows with all their times.
+            `settings`, and `parts`: for each its rows with the times of all rounds.
 
         Raises:
-            RunFailed: if a row does not do what it says.
+            RunFailed: if a row fails a check.
         """
-        found = []
+        results = []
         if self.backbone.config.model_type != "deberta-v2" or self.arguments.attention == "plain":
-            step = {name: row for name, row in step.items() if row.variant != "plain"}  # it would be the floor again
+            step = {name: row for name, row in step.items() if row.variant != "plain"}  # the floor has it
         if "step" in parts and step:
-            found.append(self._part("step", step, STEP_FLOOR))
+            results.append(self._part("step", step, STEP_FLOOR))
         if "evaluation" in parts and evaluation:
-            found.append(self._part("evaluation", evaluation, EVALUATION_FLOOR))
+            results.append(self._part("evaluation", evaluation, EVALUATION_FLOOR))
         if "layer" in parts and step:
-            found += self._layers({name: row for name, row in step.items() if name in LAYER})
-        return {
-            "measurement": "step",
-            "settings": self.settings,
-            "hardware": provenance.hardware(),
-            "versions": provenance.versions(),
-            "git": provenance.git(),
-            "parts": found,
-        }
+            results += self._layers({name: row for name, row in step.items() if name in LAYER})
+        return {"measurement": "step", "settings": self.settings, "parts": results}
 
-    def _part(self, name: str, rows: dict[str, Row], floor: str) -> dict[str, Any]:
+    def _part(self, name: str, rows: dict[str, BenchRow], floor: str) -> dict[str, Any]:
         """All rows of a training step or of an evaluation."""
         training = name == "step"
-        works = self._works(rows, training)
-        checks.outputs(works, floor)
+        workloads = self.workloads(rows, training)
+        checks.outputs(workloads, floor)
         if training:
-            checks.reaches_embeddings(works[floor])
-        for work in works.values():
+            checks.reaches_embeddings(workloads[floor])
+        for workload in workloads.values():
             if self.arguments.compile:
-                work.compile()
+                workload.compile()
             for _ in range(self.arguments.warmup):
-                work()
+                workload()
             if training:
-                checks.gradients(work)
-        lines = {name: {"name": name, "title": work.row.title} for name, work in works.items()}
+                checks.gradients(workload)
+        lines = {row: {"name": row, "title": workload.row.title} for row, workload in workloads.items()}
         if training:
-            for row, work in works.items():
-                lines[row] |= {
-                    "parameters": work.params,
-                    "memory": memory.peak(work.model, work.optimizer, work, self.device),
-                }
-        times = interleave(works, self.arguments.rounds, self.device, f"{self.settings['model']} {name}")
-        for row, work in works.items():
-            checks.finite(work)
+            for row, workload in workloads.items():
+                peak = memory.peak(workload.model, workload.optimizer, workload, self.device)
+                lines[row] |= {"parameters": workload.params, "memory": peak}
+        times = interleave(workloads, self.arguments.rounds, self.device, f"{self.settings['model']} {name}")
+        for row, workload in workloads.items():
+            checks.finite(workload)
             lines[row]["ms"] = times[row]
         return {"name": name, "floor": floor, "rows": list(lines.values())}
 
-    def _layers(self, rows: dict[str, Row]) -> list[dict[str, Any]]:
-        """One linear layer of each size, for each adapter."""
-        works = self._works(rows, training=True)
+    def _layers(self, rows: dict[str, BenchRow]) -> list[dict[str, Any]]:
+        """One linear layer of each size, with each adapter."""
+        workloads = self.workloads(rows, training=True)
         modules = self._config(rows[STEP_FLOOR]).model.matrices
+        titles = {name: workload.row.title for name, workload in workloads.items()} | {STEP_FLOOR: "No adapter"}
         parts = []
-        for matrix in layer.MATRICES:
-            passes = {name: layer.passes(work, modules[matrix], self.arguments.compile) for name, work in works.items()}
-            for one in passes.values():
+        for matrix in MATRICES:
+            passes = {
+                name: layer_pass(workload, modules[matrix], self.arguments.compile)
+                for name, workload in workloads.items()
+            }
+            for layer in passes.values():
                 for _ in range(self.arguments.warmup):
-                    one()
-            about, calls = f"{self.settings['model']} {matrix}", layer.CALLS[self.device.type]
-            times = interleave(passes, self.arguments.rounds, self.device, about, calls)
-            bare = layer.first_layer(works[STEP_FLOOR], modules[matrix])
-            titles = {name: work.row.title for name, work in works.items()} | {STEP_FLOOR: "No adapter"}
-            lines = [{"name": name, "title": titles[name], "ms": times[name]} for name in works]
+                    layer()
+            description, calls = f"{self.settings['model']} {matrix}", CALLS[self.device.type]
+            times = interleave(passes, self.arguments.rounds, self.device, description, calls)
+            bare = first_layer(workloads[STEP_FLOOR], modules[matrix])
+            lines = [{"name": name, "title": titles[name], "ms": times[name]} for name in workloads]
             size = [bare.in_features, bare.out_features]
             parts.append({"name": "layer", "matrix": matrix, "size": size, "floor": STEP_FLOOR, "rows": lines})
         return parts
+
+
+def first_layer(workload: Workload, module: str) -> nn.Module:
+    """The linear layer of that name in the first encoder layer, with its adapter."""
+    suffix = re.compile(rf"layer\.0\.{re.escape(module)}$")
+    return next(layer for name, layer in workload.model.named_modules() if suffix.search(name))
+
+
+def layer_pass(workload: Workload, module: str, compiled: bool) -> Callable[[], None]:
+    """Forward and backward of one linear layer: the gradients of its input and of its trainable parameters.
+
+    Args:
+        workload: a training step, whose batch and precision the layer gets.
+        module: name of the layer within an encoder layer.
+        compiled: by torch.compile.
+    """
+    layer = first_layer(workload, module)
+    words = workload.batch["input_ids"]
+    x = torch.randn(*words.shape, layer.in_features, device=words.device, requires_grad=True)
+    sources = [x, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
+    forward = torch.compile(layer, dynamic=False) if compiled else layer
+    with torch.no_grad(), workload.autocast():
+        gradient = torch.randn_like(forward(x))
+
+    def run() -> None:
+        with workload.autocast():
+            y = forward(x)
+        torch.autograd.grad(y, sources, gradient)
+
+    return run

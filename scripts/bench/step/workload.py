@@ -1,46 +1,48 @@
-"""A row, built: calling it does one step of training, or one forward pass of evaluation."""
+"""A row's model on a batch: one call is a training step or a forward pass of evaluation."""
 
 import copy
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import torch
+import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from bench.step import backbones
-from bench.step.official import use_official
-from bench.step.rows import Row
+from bench.step.rows import BenchRow
 from dcft.backbones import lean_attention
 from dcft.config.cell import RunConfig
 from dcft.training import methods
+from dcft.tuners.dcft import DcftLayer
+from dcft.tuners.deconvolution import delta_weight
 from dcft.tuners.factored import merged
 
-ADAPTED_STD = 0.1  # a trained adapter changes the outputs; LoRA's initial one does not, so every adapter is redrawn
+ADAPTED_STD = 0.1  # adapters are redrawn with it: LoRA's initial one changes nothing, and a bypass would go unnoticed
 LEARNING_RATE = 1e-4
 
 
 class Workload:
-    """One row's model on a batch. Between calls nothing is left but weights and the optimiser's state.
+    """A row's model on a batch. Between calls only weights and the optimiser's state stay in memory.
 
-    A step is what the suite's trainer does: forward with dropout, the method's penalty, backward, AdamW. It does not
-    clip gradients, and its learning rate does not change.
+    A step is that of the suite's trainer: forward with dropout, the method's penalty, backward, AdamW. It does not clip
+    gradients, and its learning rate is constant.
 
     Args:
-        name, row: which row of `bench.step.rows`.
-        backbone: whose weights it shares; full fine-tuning copies them.
+        name, row: the row and its name in `bench.step.rows`.
+        backbone: model whose weights the row shares; full fine-tuning copies them.
         config: the row's settings, composed for this backbone.
-        batch: input_ids, attention_mask and labels, on the backbone's device.
-        attention_kind: "plain" or "lean"; a row may say otherwise.
+        batch: input_ids and attention_mask (sequences x tokens), labels (sequences), on the backbone's device.
+        attention_kind: "plain" or "lean", unless the row's variant is "plain".
         precision: "fp32", or "bf16" for autocast.
-        training: a step of training; else a forward pass in evaluation mode, without gradients.
+        training: a training step; else a forward pass in evaluation mode, without gradients.
     """
 
     def __init__(
         self,
         name: str,
-        row: Row,
+        row: BenchRow,
         backbone: PreTrainedModel,
         config: RunConfig,
         batch: dict[str, Tensor],
@@ -69,13 +71,10 @@ class Workload:
             self.merging.enter_context(lean_attention.constant_weights(self.model))
         self.optimizer = None
         if training:
-            self.optimizer = torch.optim.AdamW(self.trainable, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+            trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            self.optimizer = torch.optim.AdamW(trainable, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
         self.forward: Callable = self.model
         self.loss: Tensor | None = None
-
-    @property
-    def trainable(self) -> list[nn.Parameter]:
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def _redraw_adapter(self, head: list[str]) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -84,11 +83,11 @@ class Workload:
                 parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * ADAPTED_STD)
 
     def compile(self) -> None:
-        """Let torch.compile make the forward pass (and with it the backward pass), for this shape of a batch."""
+        """Compile the forward pass, and with it the backward pass, for this shape of a batch."""
         self.forward = torch.compile(self.model, dynamic=False)
 
     def autocast(self) -> torch.autocast:
-        """What forward passes run under."""
+        """The context of forward passes."""
         return torch.autocast(self.batch["input_ids"].device.type, torch.bfloat16, enabled=self.bf16)
 
     def __call__(self) -> None:
@@ -107,8 +106,31 @@ class Workload:
 
     @torch.no_grad()
     def logits(self) -> Tensor:
-        """The outputs without dropout, in float32 throughout."""
+        """The outputs (sequences x labels) without dropout, in float32 throughout."""
         training = self.model.training
         outputs = self.model.eval()(**self.batch).logits
         self.model.train(training)
         return outputs
+
+
+class OfficialLayer(DcftLayer):
+    """`y = W x + delta x` with the dense `delta = scaling * conv_transpose2d(B A, C, stride)`, as in the official code.
+
+    Every forward pass of every adapted matrix builds delta; autograd differentiates the product and the convolution.
+    """
+
+    acting_adapters = ()  # the model builds no factors for this layer; they would cost time
+
+    def forward(self, x: Tensor, *args, **kwargs) -> Tensor:
+        result = self.base_layer(x, *args, **kwargs)
+        for adapter_name in self.active_adapters:
+            A, B, C, stride = self._tensors(adapter_name)
+            result = result + F.linear(x, delta_weight(A, B, C * self.scaling[adapter_name], stride))
+        return result
+
+
+def use_official(model: nn.Module) -> None:
+    """Make every DCFT layer of a model compute as the official code does; parameters stay as they are."""
+    for module in model.modules():
+        if isinstance(module, DcftLayer):
+            module.__class__ = OfficialLayer

@@ -1,0 +1,71 @@
+"""The tables of a step measurement, computed from its JSON."""
+
+from typing import Any
+
+from bench.output import plural, table
+from bench.step.rows import PARTS
+from bench.timing import ratios, spread
+
+
+def page(report: dict[str, Any], against: str | None = None) -> list[str]:
+    """A table for each part; the layers of all sizes share one.
+
+    Args:
+        report: content of the JSON file.
+        against: name of the row that ratios are to, in parts that have it; None: the floor.
+    """
+    s = report["settings"]
+    layers = "all" if s["layers"] == s["of_layers"] else f"{s['layers']} of"
+    lines = [
+        f"Shapes of {s['model']} ({layers} {s['of_layers']} layers, random weights), batch {s['batch']} x "
+        f"{s['length']}, {s['precision']}, {s['attention']} attention{', torch.compile' if s['compile'] else ''}. "
+        f"Times: median of {plural(s['rounds'], 'interleaved round')}."
+    ]
+    for name, title in PARTS.items():
+        parts = [_against(part, against) for part in report["parts"] if part["name"] == name]
+        if parts:
+            lines += ["", f"**{title}**", "", *(_layers(parts) if name == "layer" else _rows(report, parts[0]))]
+    return lines
+
+
+def _against(part: dict[str, Any], name: str | None) -> dict[str, Any]:
+    return part | {"floor": name} if any(row["name"] == name for row in part["rows"]) else part
+
+
+def _floor(part: dict[str, Any]) -> dict[str, Any]:
+    return next(row for row in part["rows"] if row["name"] == part["floor"])
+
+
+def _rows(report: dict[str, Any], part: dict[str, Any]) -> list[str]:
+    """The table of a training step or of an evaluation."""
+    training, floor = part["name"] == "step", _floor(part)
+    tokens = report["settings"]["batch"] * report["settings"]["length"]
+    lines = []
+    for row in part["rows"]:
+        time, (ratio, lower, upper) = spread(row["ms"])[0], spread(ratios(row["ms"], floor["ms"]))
+        line = [row["title"], f"{time:,.1f}", f"{ratio:.2f}", f"{lower:.2f}-{upper:.2f}", f"{1e3 * tokens / time:,.0f}"]
+        if training:
+            line += [f"{sum(row['memory'].values()) / 1e6:,.0f}", f"{row['parameters']['adapter']:,}"]
+        lines.append(line)
+    header = ["Row", "ms", "Ratio", "Quartiles", "Tokens/s", *(["Peak MB", "Trained"] if training else [])]
+    notes = [f"- Ratio: to “{floor['title']}” of the same round, median and quartiles over the rounds."]
+    if training:
+        head = part["rows"][0]["parameters"]["head"]
+        notes += [
+            f"- Trained: parameters without the head, which has {head:,} and trains in every row.",
+            "- Peak MB (10^6 bytes): weights, the optimiser's state, and the most that a step allocates above them.",
+        ]
+    return [*table(header, lines), "", *notes]
+
+
+def _layers(parts: list[dict[str, Any]]) -> list[str]:
+    """The table of single layers, two columns for each size."""
+    header, lines = ["Adapter"], {row["title"]: [row["title"]] for row in parts[0]["rows"]}
+    for part in parts:
+        size = "{} → {}".format(*part["size"])
+        header += [f"{size}: ms", f"{size}: Ratio"]
+        for row in part["rows"]:
+            ratio = spread(ratios(row["ms"], _floor(part)["ms"]))[0]
+            lines[row["title"]] += [f"{spread(row['ms'])[0]:,.1f}", f"{ratio:.2f}"]
+    note = f"- Ratio: to “{_floor(parts[0])['title']}” of the same round, median over the rounds."
+    return [*table(header, list(lines.values())), "", note]
