@@ -19,12 +19,12 @@ from dcft.paper import audit, printed
 from dcft.paper.audit.findings import HOLDS
 from dcft.results import atomic, records
 from dcft.results import sweeps as sweep
+from dcft.results.outcomes import Outcomes
 from dcft.results.protocols import PROTOCOLS
 from dcft.results.sweeps import Cell, Sweep
 from dcft.views import audit as audit_report
 from dcft.views import figures, tables
 from dcft.views.tables import notes
-from dcft.views.tables.outcomes import Outcomes
 from dcft.views.tables.published import CAPTIONS
 
 PROTOCOL = "best"

@@ -12,9 +12,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from dcft.config.conf import CONF
-from dcft.paper.audit.findings import FAILS, HOLDS, UNTOLD, Finding, title, verdict
+from dcft.paper.audit.findings import FAILS, HOLDS, UNTOLD, Finding, verdict
 from dcft.paper.audit.units import ways
-from dcft.paper.printed import TASKS, size
+from dcft.paper.printed import TASKS, size, title
 
 FIELDS = {  # printed heading -> the field of a script that it names (gamma: AdaLoRA's orthogonality coefficient)
     "learning rate": "lr",

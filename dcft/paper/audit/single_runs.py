@@ -13,9 +13,9 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from dcft.config.conf import CONF
-from dcft.paper.audit.findings import Finding, join, row_id, row_name, title, verdict
+from dcft.paper.audit.findings import Finding, join, row_id, row_name, verdict
 from dcft.paper.audit.units import decimals, shorten
-from dcft.paper.printed import READING, numbers
+from dcft.paper.printed import READING, numbers, title
 
 INFORMATIVE = Fraction(3, 5)  # a score says something if at most so many of all printable scores are k/N
 

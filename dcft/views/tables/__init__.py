@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dcft.errors import UserError
 from dcft.results import atomic
+from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Sweep
 from dcft.views.tables import baseline as baselines
 from dcft.views.tables import ours, seeds
@@ -17,7 +18,6 @@ from dcft.views.tables.grid import Grid
 from dcft.views.tables.html import html
 from dcft.views.tables.latex import escape, latex
 from dcft.views.tables.markdown import markdown
-from dcft.views.tables.outcomes import Outcomes
 from dcft.views.tables.published import CAPTIONS, published_grid
 from dcft.views.tables.setup import SETUP, SETUP_VIEWS, setup
 from dcft.views.tables.terminal import show

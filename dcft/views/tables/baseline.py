@@ -1,8 +1,8 @@
 """The row that others are compared with: within its backbone, by title or by method."""
 
 from dcft.errors import UserError
+from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Row, Sweep
-from dcft.views.tables.outcomes import Outcomes
 
 
 def find(outcomes: Outcomes, wanted: str | None) -> dict[str, int]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcft.results import protocols
-from dcft.results import statistics as stats
-from dcft.views.tables import published
-from dcft.views.tables.outcomes import Outcomes
+from dcft.paper import printed
+from dcft.results import protocols, statistics
+from dcft.results.outcomes import Outcomes
+from dcft.views.tables import published, values
 
 NAMED = 4  # runs that a note names before it only counts
 SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data, generated"}
@@ -108,8 +108,10 @@ def figures(outcomes: Outcomes) -> list[str]:
         if kept:
             lines.append(f"Pruning left {kept[0]:,} to {kept[-1]:,} of those of {row.title}, {row.model_title}.")
     if outcomes.sweep.times:
-        unit = {"h": "hours (h)", "min": "minutes (min)", "s": "seconds (s)"}[outcomes.unit]
-        lines.append(f"Time: training without evaluations, in {unit}, on whatever machine ran the cell.")
+        unit = values.time_unit(outcomes)
+        lines.append(
+            f"Time: training without evaluations, in {unit.name} ({unit.symbol}), on whatever machine ran the cell."
+        )
     return [*lines, f"{published.MARKS[True]}, of each backbone, without full fine-tuning."]
 
 
@@ -117,7 +119,7 @@ def comparison(outcomes: Outcomes, averaged: bool) -> list[str]:
     """What the published lines are, and what a difference is worth; `averaged`: whether they have an average."""
     rows = outcomes.sweep.rows
     lines = [
-        f"Published: {published.title(outcomes.sweep.table)}, figures as printed in the paper.",
+        f"Published: {printed.title(outcomes.sweep.table)}, figures as printed in the paper.",
         "Difference: ours − published.",
     ]
     if titles := _distinct(row.model_title for row in rows if row.substitute):
@@ -142,12 +144,12 @@ def distance(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     return [f"− {name}: our score minus that of {name} on the same backbone and seeds, the mean." for name in names]
 
 
-def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
+def seeds(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     """How intervals and p come about, and what they can tell with so few seeds."""
     n = len(outcomes.sweep.seeds)
     lines = [
         "Scores: the mean of MNLI's pair, F1 for SQuAD. Intervals: percentile bootstrap of the mean over seeds "
-        f"({stats.RESAMPLES:,} resamples); too narrow for few seeds, blank for one."
+        f"({statistics.RESAMPLES:,} resamples); too narrow for few seeds, blank for one."
     ]
     if not baseline:
         return [*lines, "No baseline in this sweep: nothing is compared."]
@@ -155,9 +157,9 @@ def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     lines.append(f"Baseline: {named}; compared seed by seed, its own lines are blank.")
     if n > 1:
         lines.append(
-            "p: two-sided permutation test over pairs of seeds, exact up to "
-            f"{stats.EXACT_SEEDS} seeds. With n seeds it is at least 2/2^n: with these {n}, {stats.smallest_p(n):.2g}; "
-            "below 0.05 only from 6 seeds on. Not corrected for the number of comparisons."
+            f"p: two-sided permutation test over pairs of seeds, exact up to {statistics.EXACT_SEEDS} seeds. With n "
+            f"seeds it is at least 2/2^n: with these {n}, {statistics.smallest_p(n):.2g}; below 0.05 only from 6 seeds "
+            "on. Not corrected for the number of comparisons."
         )
     return lines
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dcft.errors import UserError
-from dcft.paper.printed import COLUMNS
+from dcft.paper.printed import COLUMNS, title
 from dcft.views.tables import datasets, published
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, plain
 
@@ -86,7 +86,7 @@ def setup(name: str, view: str = "compare", data_root: Path | None = None) -> Gr
     if name not in SETUP:
         raise UserError(f"{name} is not one of {', '.join(SETUP)}")
     if view not in SETUP_VIEWS:
-        raise UserError(f"view={view}: {published.title(name)} has no such view; give one of {', '.join(SETUP_VIEWS)}")
+        raise UserError(f"view={view}: {title(name)} has no such view; give one of {', '.join(SETUP_VIEWS)}")
     if view == "published":
         return published.published_grid(name)
     return _sizes(name, view, data_root) if name in ("table7", "table8") else _recipes(name, view)
@@ -171,7 +171,7 @@ def _titles(heading: str, held: str) -> list[str]:
 
 
 def _beside(name: str, view: str) -> str:
-    return f": ours and {published.title(name)} of the paper" if view == "compare" else ": ours"
+    return f": ours and {title(name)} of the paper" if view == "compare" else ": ours"
 
 
 def _published(view: str) -> list[str]:
