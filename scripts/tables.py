@@ -10,10 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from dcft.cli import command
+from dcft.config.build import build
+from dcft.config.compose import Composer
+from dcft.data import row_counts
 from dcft.errors import UserError
+from dcft.paper.printed import GLUE, SQUAD, TASKS
 from dcft.results import sweeps as sweep
 from dcft.results.protocols import PROTOCOLS
 from dcft.views import tables
+
+SIZES = {"table7": GLUE, "table8": SQUAD}  # tables of the data sets' sizes
 
 
 def parse() -> argparse.Namespace:
@@ -30,7 +36,8 @@ def parse() -> argparse.Namespace:
 def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], tables.Grid]]:
     """The views that a table has; a sweep without records has some only if it was asked for by name."""
     if name in tables.SETUP:
-        return {view: partial(tables.setup, name, view, arguments.data_root) for view in tables.SETUP_VIEWS}
+        rows = count_rows(name, arguments.data_root) if arguments.data_root and name in SIZES else None
+        return {view: partial(tables.setup, name, view, rows) for view in tables.SETUP_VIEWS}
     found = {"published": partial(tables.published_grid, name)} if name in tables.PUBLISHED else {}
     path = sweep.path_of(name, arguments.results)
     if path.is_file():
@@ -43,6 +50,13 @@ def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], ta
             for view in [arguments.view] if arguments.name and arguments.view else tables.views(planned):
                 found[view] = partial(tables.build, planned, arguments.results, view, *settings)
     return found
+
+
+def count_rows(name: str, root: Path) -> dict[str, dict[str, int]]:
+    """Rows of the official files of Table 7 or 8, by task and split."""
+    compose = Composer()
+    tasks = [build(compose([f"task={TASKS[heading]}"])).task for heading in SIZES[name]]
+    return {task.name: row_counts.count(task, root) for task in tasks}
 
 
 def check(arguments: argparse.Namespace, sweeps: list[str]) -> None:
