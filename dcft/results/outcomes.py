@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dcft.errors import UserError
 from dcft.results import protocols
+from dcft.results.records import is_done
 from dcft.results.sweeps import Row, Sweep
 
 
@@ -33,7 +34,7 @@ class Outcomes:
     @property
     def done(self) -> list[dict]:
         """The records of finished runs, each once."""
-        return list({r["cell"]: r for r in self.records.values() if r["status"] == "done"}.values())
+        return list({r["cell"]: r for r in self.records.values() if is_done(r)}.values())
 
     def series(self, row: int, task: str, metric: str = "score") -> list[float | None]:
         """One number a seed, in percent; `task` may be "average"."""
@@ -47,7 +48,7 @@ class Outcomes:
         if task == "average":
             return self._average([self.seconds(row, column.task) for column in self.sweep.columns])
         by_seed = [self.records.get((row, task, seed)) for seed in self.sweep.seeds]
-        return [record["time"]["train_s"] if record and record["status"] == "done" else None for record in by_seed]
+        return [record["time"]["train_s"] if record and is_done(record) else None for record in by_seed]
 
     @staticmethod
     def _average(tasks: list[list[float | None]]) -> list[float | None]:

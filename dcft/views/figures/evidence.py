@@ -12,6 +12,7 @@ import yaml
 from dcft.config.conf import CONF
 from dcft.paper import printed
 from dcft.results.outcomes import Outcomes
+from dcft.results.records import is_done
 from dcft.results.statistics import summary
 from dcft.results.sweeps import Column, Row, Sweep
 
@@ -32,7 +33,7 @@ class OurNumbers:
     def __init__(self, sweep: Sweep, results: Path):
         self.sweep = sweep
         self.outcomes = Outcomes(sweep, results, PROTOCOL)
-        self.done = {key: record for key, record in self.outcomes.records.items() if record["status"] == "done"}
+        self.done = {key: record for key, record in self.outcomes.records.items() if is_done(record)}
 
     def _number(self, row: Row) -> int:
         """Which row it is: rows may be equal but for settings that a row does not hold."""

@@ -10,9 +10,8 @@ from dcft.errors import UserError
 from dcft.results import atomic
 from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Sweep
-from dcft.views.tables import baseline as baselines
 from dcft.views.tables import ours, seeds
-from dcft.views.tables.baseline import has_row
+from dcft.views.tables.baseline import find_baseline, has_row
 from dcft.views.tables.csv import long_csv
 from dcft.views.tables.grid import Grid
 from dcft.views.tables.html import html
@@ -66,7 +65,7 @@ def build(
     if view not in VIEWS:
         raise UserError(f"view={view}: there is no such view; give one of {', '.join(VIEWS)}")
     outcomes = Outcomes(sweep, Path(results), protocol)
-    chosen = baselines.find(outcomes, baseline)
+    chosen = find_baseline(outcomes, baseline)
     if view == "published":
         return published_grid(sweep.table)
     if view == "statistics":

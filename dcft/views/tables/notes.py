@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dcft.paper import printed
 from dcft.results import protocols, statistics
 from dcft.results.outcomes import Outcomes
+from dcft.results.records import is_done
 from dcft.views.tables import published, values
 
 NAMED = 4  # runs that a note names before it only counts
@@ -78,8 +79,8 @@ def _missing(outcomes: Outcomes) -> list[str]:
     """Cells that are blank or doubtful, counted or named."""
     sweep, lines = outcomes.sweep, []
     records, total = outcomes.records, len(sweep.cells)
-    failed = [place for place, record in records.items() if record["status"] != "done"]
-    collapsed = [place for place, record in records.items() if record["collapsed"] and record["status"] == "done"]
+    failed = [place for place, record in records.items() if not is_done(record)]
+    collapsed = [place for place, record in records.items() if record["collapsed"] and is_done(record)]
     for word, places in (("Failed, blank", failed), ("Collapsed to one answer", collapsed)):
         if places:
             lines.append(f"{word}: {len(places)} of {total} runs ({_names(outcomes, places)}).")
@@ -92,7 +93,7 @@ def _missing(outcomes: Outcomes) -> list[str]:
     planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name]
     if missing := len([place for place in planned if place not in records]):
         lines.append(f"No record, blank: {missing} of {total} runs.")
-    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and records[p]["status"] == "done"]
+    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and is_done(records[p])]
     undefined += [p for p, metrics in outcomes.metrics.items() if metrics and metrics["score"] is None]
     if undefined:
         lines.append(f"Undefined by this protocol, blank: {_names(outcomes, undefined)}.")
