@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcft.cli import command
 from dcft.errors import UserError
-from dcft.results import sweeps as sweep
+from dcft.results.sweeps import read_all
 from dcft.views import figures
 
 
@@ -18,15 +18,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder with sweeps and runs")
     arguments = parser.parse_args()
     cells = figures.paper_cells()
-    sweeps = sweep.read_all(arguments.results)
+    sweeps = read_all(arguments.results)
     for name in arguments.sweeps:
-        if name not in (names := [one.name for one in sweeps]):
+        if name not in (names := [sweep.name for sweep in sweeps]):
             known = f"give one of {', '.join(names)}" if names else "it has none yet"
             raise UserError(f"{name}: {arguments.results / 'sweeps'} has no such sweep; {known}")
     pictures = [] if arguments.sweeps else figures.of_paper(cells)
-    for one in sweeps:
-        if not arguments.sweeps or one.name in arguments.sweeps:
-            pictures += figures.of_sweep(one, arguments.results, cells)
+    for sweep in sweeps:
+        if not arguments.sweeps or sweep.name in arguments.sweeps:
+            pictures += figures.of_sweep(sweep, arguments.results, cells)
     for path in figures.write(pictures, arguments.results):
         print(path)
 

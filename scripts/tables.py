@@ -10,10 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from dcft.cli import command
+from dcft.config.build import build
+from dcft.config.compose import Composer
+from dcft.data import row_counts
 from dcft.errors import UserError
-from dcft.results import sweeps as sweep
+from dcft.paper.printed import GLUE, SQUAD, TASKS
 from dcft.results.protocols import PROTOCOLS
+from dcft.results.sweeps import path_of, read
 from dcft.views import tables
+
+SIZES = {"table7": GLUE, "table8": SQUAD}  # tables of the data sets' sizes
 
 
 def parse() -> argparse.Namespace:
@@ -30,19 +36,27 @@ def parse() -> argparse.Namespace:
 def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], tables.Grid]]:
     """The views that a table has; a sweep without records has some only if it was asked for by name."""
     if name in tables.SETUP:
-        return {view: partial(tables.setup, name, view, arguments.data_root) for view in tables.SETUP_VIEWS}
-    found = {"published": partial(tables.published_grid, name)} if name in tables.PUBLISHED else {}
-    path = sweep.path_of(name, arguments.results)
+        rows = count_rows(name, arguments.data_root) if arguments.data_root and name in SIZES else None
+        return {view: partial(tables.setup, name, view, rows) for view in tables.SETUP_VIEWS}
+    builders = {"published": partial(tables.published_grid, name)} if name in tables.PUBLISHED else {}
+    path = path_of(name, arguments.results)
     if path.is_file():
-        planned = sweep.read(path)
+        planned = read(path)
         if arguments.name or planned.records(arguments.results):
             baseline = arguments.baseline
             if baseline and not arguments.name and not tables.has_row(planned, baseline):
                 baseline = None  # of all tables, those that have the row are compared with it
             settings = (arguments.protocol, baseline)
             for view in [arguments.view] if arguments.name and arguments.view else tables.views(planned):
-                found[view] = partial(tables.build, planned, arguments.results, view, *settings)
-    return found
+                builders[view] = partial(tables.build, planned, arguments.results, view, *settings)
+    return builders
+
+
+def count_rows(name: str, root: Path) -> dict[str, dict[str, int]]:
+    """Rows of the official files of Table 7 or 8, by task and split."""
+    compose = Composer()
+    tasks = [build(compose([f"task={TASKS[heading]}"])).task for heading in SIZES[name]]
+    return {task.name: row_counts.count(task, root) for task in tasks}
 
 
 def check(arguments: argparse.Namespace, sweeps: list[str]) -> None:
@@ -56,12 +70,12 @@ def check(arguments: argparse.Namespace, sweeps: list[str]) -> None:
         "protocol": (arguments.protocol, PROTOCOLS),
         "table": (arguments.name, list(dict.fromkeys([*tables.PUBLISHED, *sweeps]))),
     }
-    for what, (value, names) in known.items():
+    for kind, (value, names) in known.items():
         if value is not None and value not in names:
-            raise UserError(f"{value}: there is no such {what}; give one of {', '.join(names)}")
+            raise UserError(f"{value}: there is no such {kind}; give one of {', '.join(names)}")
     if arguments.baseline and not arguments.name:
-        planned = (sweep.read(sweep.path_of(name, arguments.results)) for name in sweeps)
-        if not any(tables.has_row(one, arguments.baseline) for one in planned):
+        planned = (read(path_of(name, arguments.results)) for name in sweeps)
+        if not any(tables.has_row(sweep, arguments.baseline) for sweep in planned):
             raise UserError(f"baseline={arguments.baseline} is no row of any sweep in {arguments.results / 'sweeps'}")
 
 
@@ -70,11 +84,11 @@ def main() -> None:
     sweeps = [path.stem for path in sorted((arguments.results / "sweeps").glob("*.json"))]
     check(arguments, sweeps)
     for name in [arguments.name] if arguments.name else dict.fromkeys([*tables.PUBLISHED, *sweeps]):
-        found = views(name, arguments)
-        if arguments.name and arguments.view and arguments.view not in found:
-            plan = f"; its cells are not planned: python run.py table={name} dry=true" if len(found) == 1 else ""
-            raise UserError(f"{name} has no view {arguments.view}, only {', '.join(found)}{plan}")
-        grids = [build() for view, build in found.items() if arguments.view in (None, view)]
+        builders = views(name, arguments)
+        if arguments.name and arguments.view and arguments.view not in builders:
+            plan = f"; its cells are not planned: python run.py table={name} dry=true" if len(builders) == 1 else ""
+            raise UserError(f"{name} has no view {arguments.view}, only {', '.join(builders)}{plan}")
+        grids = [build() for view, build in builders.items() if arguments.view in (None, view)]
         for grid in grids:
             if arguments.name:
                 tables.show(grid)

@@ -1,6 +1,7 @@
 """Fixtures: the real configuration, shrunk, and the real commands in subprocesses."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hypothesis import settings
 from dcft.config.build import build
 from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
+from dcft.paper import audit
 from dcft.paper.printed import PAPER
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +78,31 @@ def cell(tmp_path):
 def copy(tmp_path):
     """A copy of the published figures that a test may edit."""
     return shutil.copytree(PAPER, tmp_path / "paper")
+
+
+@pytest.fixture(scope="session")
+def audited():
+    """The audit of the published figures."""
+    return audit.run()
+
+
+@pytest.fixture
+def script(monkeypatch, capsys, tmp_path):
+    """Run `python scripts/NAME.py ...` in the test's own folder, within this process: libraries are loaded already."""
+
+    def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+        path = ROOT / "scripts" / f"{name}.py"
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        status, message = 0, ""
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as stop:  # a text is printed and means status 1
+            status, message = (1, f"{stop.code}\n") if isinstance(stop.code, str) else (stop.code, "")
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, status, shown.out, shown.err + message)
+
+    return run
 
 
 def replace_once(path: Path, old: str, new: str) -> None:

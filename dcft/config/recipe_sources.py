@@ -1,9 +1,10 @@
 """Where training values come from: every value that points into the recipe, with its source. No torch here."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
+from dcft.config.flatten import flatten
 from dcft.errors import UserError
 
 
@@ -25,7 +26,8 @@ def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str,
     """
     recipe = raw["recipe"]
     traced = {}
-    for key, value in _leaves({name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}):
+    settings = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
+    for key, value in flatten(settings).items():
         if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
             if match[1] not in recipe:
                 raise UserError(
@@ -50,11 +52,3 @@ def _source(name: str, recipe: dict[str, Any], model: dict[str, Any], method: di
         if name not in stated.get(kind, [name]):
             others += stated[kind]
     return f"inferred: {source} for {', '.join(others)}" if others else source
-
-
-def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

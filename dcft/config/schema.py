@@ -1,5 +1,6 @@
 """The parts of a configuration: what conf/*.yaml may hold, with types. Hydra composes them, `build` checks them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,20 @@ TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as
     "qkvo": ("query", "key", "value", "attention_output", "output"),
     "all": ("query", "key", "value", "attention_output", "intermediate", "output"),
 }
+KNOBS = ("kernel", "stride", "targets", "rank", "bottleneck")  # settings of a method; None where it has no such knob
+
+
+def used_knobs(settings: Mapping[str, Any], peft: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The knobs that a run's method has, with their values.
+
+    Args:
+        settings: the run's settings, all of `KNOBS` among them.
+        peft: the method's PEFT arguments; None: it has none. Such a method, and adapters, choose their matrices alone.
+    """
+    used = {knob: settings[knob] for knob in KNOBS if settings[knob] is not None}
+    if peft is None or "bottleneck" in used:
+        used.pop("targets", None)
+    return used
 
 
 @dataclass

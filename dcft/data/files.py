@@ -59,7 +59,8 @@ def _row(task: Task, line: list[str], index: dict[str, int], width: int) -> dict
     if len(line) != width:
         raise ValueError(f"{len(line)} columns instead of {width}")
     row = {name: line[i] for name, i in index.items()}
-    row["label"] = _label(task, row["label"])
+    if "label" in row:  # test sets have none
+        row["label"] = _label(task, row["label"])
     return row
 
 

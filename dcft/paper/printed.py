@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from dcft.config import conf
-from dcft.config.schema import TARGETS
+from dcft.config.schema import KNOBS, TARGETS
 from dcft.errors import UserError
 from dcft.paper.counts import SHAPES
 
@@ -27,8 +27,8 @@ METHODS = {  # the suite's names and the paper's
     "sora": "SoRA",
     "dcft": "DCFT",
 }
-KNOBS = ["kernel", "stride", "rank", "bottleneck"]  # whole numbers; blank where a method has no such knob
-READING = ["model", "method", "kernel", "stride", "targets", "rank", "bottleneck"]  # ours: how we read a printed row
+NUMBERS = [knob for knob in KNOBS if knob != "targets"]  # whole numbers; blank where a method has no such knob
+READING = ["model", "method", *KNOBS]  # ours: how we read a printed row
 GLUE = ["CoLA", "SST-2", "MRPC", "QQP", "STS-B", "MNLI", "QNLI", "RTE"]
 SQUAD = ["SQuADv1.1", "SQuADv2.0"]
 TASKS = {  # printed name -> name of the task in conf/task
@@ -65,9 +65,15 @@ COLUMNS = {
 # Columns with one number each: sizes and settings.
 SETTINGS = {"params", "value", "train", "valid", "test", *COLUMNS["table9"][1:], *COLUMNS["table10"][1:]}
 RESULTS = ["table1", "table2", "table3", "table4", "table5", "table6"]
+POWERS = {"": 0, "%": 0, "k": 1, "K": 1, "M": 2, "B": 3}  # unit of a printed size -> power of a thousand
 _NUMBER = r"\d+(?:\.\d+)?"
 _FIGURE = re.compile(rf"({_NUMBER})(?: ?/ ?({_NUMBER}))?h?")
 _SIZE = re.compile(r"(\d[\d,]*(?:\.\d+)?(?:e-?\d+)?)([kKMB%]?)")
+
+
+def title(table: str) -> str:
+    """A table's name as printed: "Table 10" for "table10"."""
+    return table.replace("table", "Table ")
 
 
 def numbers(text: str) -> tuple[Decimal, ...]:
@@ -92,6 +98,16 @@ def size(text: str) -> tuple[Decimal, str]:
     if not match:
         raise ValueError(f"{text!r} is not a printed number such as 0.079M, 24k, 0.08%, 1,043 or 5e-4")
     return Decimal(match[1].replace(",", "")), match[2]
+
+
+def amount(text: str) -> float:
+    """A printed size as one number, with k, M and B as 10^3, 10^6 and 10^9: "0.079M" is 79,000.
+
+    Raises:
+        ValueError: if the text is no printed size.
+    """
+    number, unit = size(text)
+    return float(number * 1000 ** POWERS[unit])
 
 
 def value(task: str, text: str) -> Decimal:
@@ -147,7 +163,7 @@ def _check_row(path: Path, line: int, row: dict[str, str]) -> None:
                 size(text or "0")
         except ValueError as error:
             raise UserError(f"{where}: {error}") from error
-        if column in KNOBS and text and not text.isdecimal():
+        if column in NUMBERS and text and not text.isdecimal():
             raise UserError(f"{where}={text}: give a whole number or nothing")
         if column in allowed and text not in allowed[column]:
             raise UserError(f"{where}={text}: give one of {', '.join(filter(None, allowed[column]))}")
@@ -180,7 +196,7 @@ def cells(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     frame = frame[frame["text"] != ""].reset_index(drop=True)
     frame["task"] = frame["heading"].map(TASKS | {AVERAGE: "average"})
     frame["value"] = [float(value(task, text)) for task, text in zip(frame["task"], frame["text"], strict=True)]
-    for knob in KNOBS:
+    for knob in NUMBERS:
         frame[knob] = pd.to_numeric(frame[knob].replace("", None)).astype("Int64")
     frame["targets"] = frame["targets"].replace("", None)
     return frame["table line label params".split() + READING + "quantity heading task text value".split()]

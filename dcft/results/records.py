@@ -60,9 +60,14 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a record ({error}); restore it from git or delete it") from error
 
 
+def paths(results: Path) -> list[Path]:
+    """The files of all records below a results folder."""
+    return sorted((results / "runs").glob("*/*/*.json"))
+
+
 def read_all(results: Path) -> list[dict[str, Any]]:
     """Every record below a results folder, in the order of their paths."""
-    return [read(path) for path in sorted((results / "runs").glob("*/*/*.json"))]
+    return [read(path) for path in paths(results)]
 
 
 def is_done(record: dict[str, Any]) -> bool:

@@ -16,12 +16,12 @@ from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
 from dcft.config.conf import CONF
 from dcft.config.digests import weight_files
+from dcft.config.schema import KNOBS, used_knobs
 from dcft.errors import UserError
 from dcft.results import sweeps
 from dcft.results.sweeps import Cell, Column, Row, Sweep
 from dcft.sweep.request import PLACES, Request, of_rows
 
-KNOBS = ("kernel", "stride", "targets", "rank", "bottleneck")
 # What a plan depends on besides conf/: the code that turns settings into cells.
 SOURCES = ("config/*.py", "sweep/request.py", "sweep/plan.py", "results/sweeps.py")
 
@@ -150,9 +150,7 @@ def _row(config: RunConfig, settings: dict[str, Any], request: Request) -> Row:
     printed = None
     if "paper" in settings and not changed and (config.model.substitute or config.model.name == own["model"]):
         printed = {"label": settings["paper"], "model": own["model"]}
-    knobs = {knob: getattr(config, knob) for knob in KNOBS if getattr(config, knob) is not None}
-    if config.method.peft is None or config.bottleneck is not None:
-        knobs.pop("targets")  # the method chooses its matrices itself
+    knobs = used_knobs(vars(config), config.method.peft)
     model = config.model
     return Row(title, config.method.name, model.name, model.title, model.substitute, knobs, printed)
 

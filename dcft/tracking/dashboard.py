@@ -9,6 +9,7 @@ from pathlib import Path
 
 import wandb
 
+from dcft.config.schema import KNOBS
 from dcft.errors import UserError
 from dcft.results import atomic
 from dcft.results import sweeps as sweep
@@ -177,7 +178,7 @@ def _table(table: Sweep) -> wr.PanelGrid:
     models = {row.model for row in table.rows}
     keys = ["task", *(["model"] if len(models) > 1 else []), "method"]
     seen = []  # a knob that tells rows apart as another one does (a stride that equals its kernel) adds nothing
-    for knob in tracked.KNOBS:
+    for knob in KNOBS:
         values = [row.knobs.get(knob) for row in table.rows]
         if len({value for value in values if value is not None}) > 1 and values not in seen:
             seen.append(values)

@@ -5,12 +5,13 @@ Nothing here imports torch.
 
 from typing import Any
 
+from dcft.config.flatten import flatten
+from dcft.config.schema import used_knobs
 from dcft.results.records import is_done
 
 TRAIN = {"loss": "train/loss", "learning_rate": "train/lr", "grad_norm": "train/grad_norm"}  # the Trainer's name: ours
 DEV = "dev/"  # and the name of a metric; the best of a run is its largest value, but for the loss
 DEV_SCORE, DEV_LOSS = f"{DEV}score", f"{DEV}loss"
-KNOBS = ("kernel", "stride", "rank", "bottleneck", "targets")
 
 
 def config(settings: dict[str, Any]) -> dict[str, Any]:
@@ -23,15 +24,12 @@ def config(settings: dict[str, Any]) -> dict[str, Any]:
         Knobs that the method does not have are left out.
     """
     method = settings["method"]
-    chosen = {key: settings[key] for key in KNOBS if settings[key] is not None}
-    if method["peft"] is None or "bottleneck" in chosen:
-        chosen.pop("targets")  # the method chooses its matrices itself
     return {
         "task": settings["task"]["name"],
         "model": settings["model"]["name"],
         "method": method["name"],
         "variant": method["tag"],
-        **chosen,
+        **used_knobs(settings, method["peft"]),
         "seed": settings["seed"],
         "preset": settings["preset"],
         "precision": settings["precision"],
@@ -76,12 +74,6 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: dict[str, Any]) -> dict[str, Any]:
     """Nested values under dotted names, as W&B shows them; without what is unknown."""
-    found = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            found[f"{prefix}{key}"] = value
-    return found
+    return {key: value for key, value in flatten(values).items() if value is not None}

@@ -13,26 +13,28 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
+from dcft.config.flatten import flatten
 from dcft.paper import audit, printed
 from dcft.paper.audit.findings import HOLDS
 from dcft.results import atomic, records
-from dcft.results import sweeps as sweep
+from dcft.results.outcomes import Outcomes
 from dcft.results.protocols import PROTOCOLS
-from dcft.results.sweeps import Cell, Sweep
-from dcft.views import audit as audit_report
+from dcft.results.sweeps import Cell, Sweep, read_all
 from dcft.views import figures, tables
+from dcft.views.audit import findings_sections
 from dcft.views.tables import notes
-from dcft.views.tables.outcomes import Outcomes
 from dcft.views.tables.published import CAPTIONS
 
 PROTOCOL = "best"
+UNLISTED = ("task", "model", "results", "outputs", "tracker")  # settings that the list of a record leaves out
 VIEWS = {"compare": "Ours beside the paper's", "ours": "Ours", "statistics": "Statistics over seeds"}
 
 
 @dataclass
-class Trouble:
+class Problem:
     """A run without a result, or with a doubtful one."""
 
     cell: Cell
@@ -41,7 +43,7 @@ class Trouble:
 
 
 @dataclass
-class Section:
+class SweepSection:
     """A sweep on the page."""
 
     sweep: Sweep
@@ -50,7 +52,7 @@ class Section:
     counts: dict[str, int]
     tables: list[tuple[str, Markup]] = field(default_factory=list)
     pictures: list[dict[str, str]] = field(default_factory=list)
-    troubles: dict[str, list[Trouble]] = field(default_factory=dict)
+    problems: dict[str, list[Problem]] = field(default_factory=dict)
 
 
 def write(results: Path) -> Path:
@@ -67,8 +69,8 @@ def write(results: Path) -> Path:
 def build(results: Path) -> str:
     """The page as text; links to records are relative to the results folder."""
     cells = printed.cells(printed.read())
-    sweeps = sweep.read_all(results)
-    found = {path.relative_to(results).as_posix(): records.read(path) for path in record_paths(results)}
+    sweeps = read_all(results)
+    by_path = {path.relative_to(results).as_posix(): records.read(path) for path in records.paths(results)}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dcft.views"),
         autoescape=True,
@@ -81,34 +83,29 @@ def build(results: Path) -> str:
     return environment.get_template("report.html").render(
         protocol=PROTOCOLS[PROTOCOL].phrase,
         explained=PROTOCOLS[PROTOCOL].explanation,
-        facts=facts(found.values()),
-        sections=[_section(one, results, cells) for one in sweeps],
+        facts=facts(by_path.values()),
+        sections=[_section(sweep, results, cells) for sweep in sweeps],
         printed=[tables.published_grid(name) for name in CAPTIONS],
         paper=[_picture(picture) for picture in figures.of_paper(cells)],
-        checks=audit_report.findings_sections(checked),
+        checks=findings_sections(checked),
         checked=Counter(finding.verdict == HOLDS for finding in checked.findings),
-        records=_summaries(found, sweeps),
+        records=_summaries(by_path, sweeps),
     )
 
 
-def record_paths(results: Path) -> list[Path]:
-    """The files of all records below a results folder."""
-    return sorted((results / "runs").glob("*/*/*.json"))
-
-
-def facts(found: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+def facts(kept: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     """What was run, where, when and with which code: each distinct value, with the number of records that have it."""
-    found = list(found)
+    kept = list(kept)
     distinct: dict[str, Counter] = {
-        "Backbones": Counter(record["model"] for record in found),
-        "Seeds": Counter(str(record["seed"]) for record in found),
-        "Hardware": Counter(show(record["hardware"]) for record in found),
-        "Code": Counter(commit(record["git"]) for record in found),
-        "Versions": Counter(show(record["versions"]) for record in found),
+        "Backbones": Counter(record["model"] for record in kept),
+        "Seeds": Counter(str(record["seed"]) for record in kept),
+        "Hardware": Counter(show(record["hardware"]) for record in kept),
+        "Code": Counter(commit(record["git"]) for record in kept),
+        "Versions": Counter(show(record["versions"]) for record in kept),
     }
     lines = {name: [f"{value} ({n})" for value, n in counter.items()] for name, counter in distinct.items()}
-    times = sorted(record[key] for record in found for key in ("started", "finished") if record[key])
-    return {"When": [f"{times[0]} to {times[-1]}"] if times else [], **lines} if found else {}
+    times = sorted(record[key] for record in kept for key in ("started", "finished") if record[key])
+    return {"When": [f"{times[0]} to {times[-1]}"] if times else [], **lines} if kept else {}
 
 
 def commit(git: dict[str, Any] | None) -> str:
@@ -131,42 +128,44 @@ def show(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _section(one: Sweep, results: Path, cells) -> Section:
-    found = one.records(results)
-    troubles: dict[str, list[Trouble]] = {"failed": [], "collapsed": [], "cannot be run": [], "not run yet": []}
-    for cell in one.cells:
-        record = found.get((cell.row, cell.task, cell.seed))
+def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
+    by_place = sweep.records(results)
+    problems: dict[str, list[Problem]] = {"failed": [], "collapsed": [], "cannot be run": [], "not run yet": []}
+    for cell in sweep.cells:
+        record = by_place.get((cell.row, cell.task, cell.seed))
         if cell.problem:
-            troubles["cannot be run"].append(Trouble(cell, cell.problem, False))
+            problems["cannot be run"].append(Problem(cell, cell.problem, False))
         elif record is None:
-            troubles["not run yet"].append(Trouble(cell, "", False))
-        elif record["status"] != "done":
-            troubles["failed"].append(Trouble(cell, record["error"] or "no reason kept", True))
+            problems["not run yet"].append(Problem(cell, "", False))
+        elif not records.is_done(record):
+            problems["failed"].append(Problem(cell, record["error"] or "no reason kept", True))
         elif record["collapsed"]:
-            troubles["collapsed"].append(Trouble(cell, "one answer to everything at its last evaluation", True))
-    done = sum(record["status"] == "done" for record in found.values())
-    counts = {"done": done} | {name: len(cells) for name, cells in troubles.items()}
-    section = Section(
-        one,
-        f"sweep-{one.name}",
-        notes.collect(Outcomes(one, results, PROTOCOL)).labels,
+            problems["collapsed"].append(Problem(cell, "one answer to everything at its last evaluation", True))
+    done = sum(records.is_done(record) for record in by_place.values())
+    counts = {"done": done} | {name: len(cells) for name, cells in problems.items()}
+    section = SweepSection(
+        sweep,
+        f"sweep-{sweep.name}",
+        notes.collect(Outcomes(sweep, results, PROTOCOL)).labels,
         counts,
-        troubles={k: v for k, v in troubles.items() if v},
+        problems={k: v for k, v in problems.items() if v},
     )
-    if found:
-        section.tables = [(title, _table(one, results, view)) for view, title in VIEWS.items() if _wanted(one, view)]
-        section.pictures = [_picture(picture) for picture in figures.of_sweep(one, results, cells)]
+    if by_place:
+        section.tables = [
+            (title, _table(sweep, results, view)) for view, title in VIEWS.items() if _wanted(sweep, view)
+        ]
+        section.pictures = [_picture(picture) for picture in figures.of_sweep(sweep, results, cells)]
     return section
 
 
-def _wanted(one: Sweep, view: str) -> bool:
+def _wanted(sweep: Sweep, view: str) -> bool:
     """Ours alone is what "compare" shows where the paper has nothing, and one seed has no statistics."""
-    beside = any(row.paper for row in one.rows)
-    return {"compare": beside, "ours": True, "statistics": len(one.seeds) > 1}[view]
+    beside = any(row.paper for row in sweep.rows)
+    return {"compare": beside, "ours": True, "statistics": len(sweep.seeds) > 1}[view]
 
 
-def _table(one: Sweep, results: Path, view: str) -> Markup:
-    return Markup(tables.html(tables.build(one, results, view, PROTOCOL), lambda path: f"#{quote(Path(path).stem)}"))
+def _table(sweep: Sweep, results: Path, view: str) -> Markup:
+    return Markup(tables.html(tables.build(sweep, results, view, PROTOCOL), lambda path: f"#{quote(Path(path).stem)}"))
 
 
 def _picture(picture: figures.Picture) -> dict[str, str]:
@@ -178,28 +177,23 @@ def _picture(picture: figures.Picture) -> dict[str, str]:
     }
 
 
-def _summaries(found: dict[str, dict[str, Any]], sweeps: list[Sweep]) -> list[dict[str, Any]]:
+def _summaries(by_path: dict[str, dict[str, Any]], sweeps: list[Sweep]) -> list[dict[str, Any]]:
     """Every record, with what tells it from the others."""
-    commands = {cell.record: cell.command for one in sweeps for cell in one.cells if cell.record}
-    flat = {path: _settings(record["config"]) for path, record in found.items()}
+    commands = {cell.record: cell.command for sweep in sweeps for cell in sweep.cells if cell.record}
+    flat = {path: _settings(record["config"]) for path, record in by_path.items()}
     common = Counter((key, show(value)) for settings in flat.values() for key, value in settings.items())
     return [
         {
             "record": record,
             "path": path,
             "command": commands.get(path),
-            "differs": {k: v for k, v in flat[path].items() if common[k, show(v)] < len(found)},
+            "differs": {k: v for k, v in flat[path].items() if common[k, show(v)] < len(by_path)},
             "commit": commit(record["git"]),
         }
-        for path, record in found.items()
+        for path, record in by_path.items()
     ]
 
 
-def _settings(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration with dots; of task and model, which are known by name, and of places nothing."""
-    flat = {}
-    for key, value in config.items():
-        if not prefix and key in ("task", "model", "results", "outputs", "tracker"):
-            continue
-        flat |= _settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with dots, without task and model (known by name) and without places."""
+    return flatten({key: value for key, value in config.items() if key not in UNLISTED})

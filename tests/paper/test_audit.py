@@ -1,34 +1,20 @@
 """The audit finds what is known to be wrong in the paper's figures, and a changed figure changes what it finds."""
 
-import os
 import shutil
-import subprocess
-import sys
-from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 
-from dcft.errors import UserError
 from dcft.paper import audit
-from dcft.paper.audit import single_runs
 from dcft.paper.audit.findings import FAILS, HOLDS, UNTOLD, VERDICTS
-from dcft.paper.audit.units import ways
 from dcft.paper.printed import PAPER
-from dcft.views import audit as report
-from tests.conftest import ROOT, replace_once
+from dcft.views.audit import KINDS
 
 BASE = "deberta-v3-base"
 
 
 @pytest.fixture(scope="module")
-def result():
-    return audit.run(PAPER)
-
-
-@pytest.fixture(scope="module")
-def found(result):
-    return {finding.id: finding for finding in result.findings}
+def by_id(audited):
+    return {finding.id: finding for finding in audited.findings}
 
 
 KNOWN = [  # id, verdict, printed, part of what was computed
@@ -100,8 +86,8 @@ KNOWN = [  # id, verdict, printed, part of what was computed
 
 
 @pytest.mark.parametrize(("id", "verdict", "printed", "computed"), KNOWN)
-def test_what_is_known_is_found(found, id, verdict, printed, computed):
-    finding = found[id]
+def test_what_is_known_is_found(by_id, id, verdict, printed, computed):
+    finding = by_id[id]
     assert finding.verdict == verdict
     assert printed is None or finding.printed == printed
     assert computed in finding.computed
@@ -125,22 +111,22 @@ def tally(findings, kind):
         ("claim", (11, 13, 1)),
     ],
 )
-def test_nothing_else_is_found(result, kind, expected):
-    assert tally(result.findings, kind) == expected
+def test_nothing_else_is_found(audited, kind, expected):
+    assert tally(audited.findings, kind) == expected
 
 
-def test_every_finding_has_its_own_id_and_a_known_kind(result):
-    assert len({finding.id for finding in result.findings}) == len(result.findings)
-    assert {finding.kind for finding in result.findings} == set(report.KINDS)
+def test_every_finding_has_its_own_id_and_a_known_kind(audited):
+    assert len({finding.id for finding in audited.findings}) == len(audited.findings)
+    assert {finding.kind for finding in audited.findings} == set(KINDS)
 
 
-def test_every_dcft_size_agrees_except_the_24_6k_of_table_5(result):
-    rows = result.parameters[result.parameters["method"] == "dcft"]
+def test_every_dcft_size_agrees_except_the_24_6k_of_table_5(audited):
+    rows = audited.parameters[audited.parameters["method"] == "dcft"]
     assert list(rows.loc[rows["agrees"] == "no", "printed"]) == ["24.6k"]
 
 
-def test_dcft_s_testable_scores_on_deberta_are_all_counts_of_right_answers(result):
-    rows = result.single_runs[result.single_runs["row"].str.contains(f"{BASE} DCFT")]
+def test_dcft_s_testable_scores_on_deberta_are_all_counts_of_right_answers(audited):
+    rows = audited.single_runs[audited.single_runs["row"].str.contains(f"{BASE} DCFT")]
     assert {hits.split(" of ")[0] == hits.split(" of ")[1] for hits in rows["k/N"]} == {True}
 
 
@@ -151,8 +137,8 @@ CHANGES = [  # file, printed, changed, the finding, its verdict after the change
     ("table5.csv", "0.54h,0.98h", "0.55h,0.98h", f"clash/{BASE}-DCFT-d8/cola/time", FAILS, "differs by 0.01"),
     ("table4.csv", "86.28", "86.30", f"grid/{BASE}/dcft", FAILS, "33 of 34"),
     ("table1.csv", "91.90,76.12", "91.90,76.17", f"grid/table1/{BASE}-BitFit", FAILS, "not MRPC 87.16, QNLI 91.90"),
-    ("table9.csv", "r,Epochs,Dropout,gamma", None, "heading/table9/gamma", HOLDS, "orth_coef in 6 of 8"),
     ("table9.csv", "5e-4,32,8,25,0.5", "8e-4,32,8,25,0.5", "setting/table9/cola/lr", HOLDS, "0.0008"),
+    ("table9.csv", "r,Epochs,Dropout,gamma", None, "heading/table9/gamma", HOLDS, "orth_coef in 6 of 8"),
     ("table10.csv", "16,10,25", "16,2,10", "heading/table10/Epochs", UNTOLD, "epochs in 1 of 2"),
     ("table7.csv", "3.7k,408", "3.7k,409", "size/table7/mrpc/valid", FAILS, "408"),
     ("table1.csv", "335M", "355M", "parameters/table1/roberta-large-Fine-Tune", HOLDS, "355,361,794"),
@@ -180,152 +166,28 @@ CHANGES = [  # file, printed, changed, the finding, its verdict after the change
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "id", "verdict", "computed"), CHANGES)
-def test_a_changed_figure_changes_the_finding(copy, found, file, old, new, id, verdict, computed):
-    path = copy / file
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    if new is None:  # put the two headings of Table 9 right
-        lines = [line.split(",") for line in text.splitlines()]
-        swapped = ["dataset,learning rate,batch size,r,Epochs,Dropout,gamma,init_warmup,Delta_T"]
-        swapped += [",".join([*line[:5], line[6], line[5], *line[7:]]) for line in lines[1:]]
-        path.write_text("\n".join(swapped) + "\n", encoding="utf-8")
-    else:
-        path.write_text(text.replace(old, new), encoding="utf-8")
-    changed = {finding.id: finding for finding in audit.run(copy).findings}[id]
-    assert changed.verdict == verdict
-    assert computed in changed.computed
-    assert changed != found.get(id)
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    """The findings after all changes together: no two touch the same finding."""
+    copy = shutil.copytree(PAPER, tmp_path_factory.mktemp("changed") / "paper")
+    for file, old, new, *_ in CHANGES:
+        path = copy / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new) if new else _headings_put_right(text), encoding="utf-8")
+    return {finding.id: finding for finding in audit.run(copy).findings}
 
 
-@pytest.mark.parametrize(
-    ("count", "printed", "expected"),
-    [
-        (83_232, "0.079M", ["2^20"]),
-        (25_344, "24k", ["2^10 cut"]),
-        (30_240, "0.029M", ["2^20 rounded"]),
-        (165_888, "0.17M", ["10^6 rounded"]),
-        (313_536, "0.31M", ["10^6"]),
-        (102_912, "0.1M", ["10^6", "2^20 rounded"]),
-        (408, "408", ["plain"]),
-        (25_344, "24.6k", []),
-    ],
-)
-def test_units(count, printed, expected):
-    assert ways(count, printed) == expected
+def _headings_put_right(text):
+    """Table 9 with the headings Dropout and gamma exchanged."""
+    lines = [line.split(",") for line in text.splitlines()]
+    exchanged = ["dataset,learning rate,batch size,r,Epochs,Dropout,gamma,init_warmup,Delta_T"]
+    exchanged += [",".join([*line[:5], line[6], line[5], *line[7:]]) for line in lines[1:]]
+    return "\n".join(exchanged) + "\n"
 
 
-def test_percentages_are_of_the_whole():
-    assert ways(83_232, "0.04%", 183_833_090) == ["cut"]
-    assert ways(83_232, "0.05%", 183_833_090) == ["rounded"]
-
-
-@pytest.mark.parametrize(
-    ("score", "rows"), [("88.45", 277), ("83.39", 277), ("90.93", 408), ("95.53", 872), ("86.6", 277)]
-)
-def test_scores_on_the_grid(score, rows):
-    assert single_runs.on_grid(Decimal(score), rows)
-
-
-@pytest.mark.parametrize(("score", "rows"), [("88.46", 277), ("83.02", 277), ("89.25", 408)])
-def test_scores_off_the_grid(score, rows):
-    assert not single_runs.on_grid(Decimal(score), rows)
-
-
-def test_chances():
-    assert single_runs.share(277, 2) == Fraction(278, 10_001)
-    assert single_runs.share(10_000, 2) == 1
-    assert single_runs.at_least(0, [0.5, 0.5]) == pytest.approx(1)
-    assert single_runs.at_least(1, [0.5, 0.5]) == pytest.approx(0.75)
-    assert single_runs.at_least(2, [0.5, 0.1]) == pytest.approx(0.05)
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "line"),
-    [
-        ("claims.csv", "reduction,", "reduktion,", r"claims\.csv:2: claim=reduktion: give one of reduction"),
-        (
-            "claims.csv",
-            'than that of SoRA",5.43',
-            'than that of SoRA",',
-            r"claims\.csv:9: claim=rte_lead: value=: give its number",
-        ),
-        ("table3.csv", "84.7 / 87.7", "", r"claims\.csv:\d+: claim=squad_\w+: a figure that it is about is blank"),
-        ("table1.csv", "base,sora", "base,lora", r"table1\.csv has no row with score and .*method=sora"),
-        ("table1.csv", "dcft,8,8,all", "dcft,7,7,all", r"table1\.csv:9: a dimension of 768 is not covered"),
-    ],
-)
-def test_figures_that_a_check_needs_are_named_in_one_line(copy, file, old, new, line):
-    replace_once(copy / file, old, new)
-    with pytest.raises(UserError, match=line) as error:
-        audit.run(copy)
-    assert "\n" not in str(error.value)
-
-
-def script(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "audit.py"), *map(str, arguments)],
-        cwd=folder,
-        env=os.environ | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-    )
-
-
-NAMES = ["findings.md", "findings.tex", "parameters.md", "parameters.tex"]
-
-
-def test_the_script_prints_and_writes_the_reports(tmp_path):
-    done = script(tmp_path, "--paper", PAPER, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-4:] == [str(tmp_path / "out" / name) for name in NAMES]
-    assert "mean time of deberta-v3-base DCFT d=8" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == NAMES
-
-
-def test_the_reports_in_the_repository_are_current(result, tmp_path):
-    for path in report.write(result, tmp_path):
-        assert path.read_text() == (ROOT / "results" / "audit" / path.name).read_text(), "run `make audit`"
-
-
-@pytest.mark.parametrize("breakage", ["missing", "malformed"])
-def test_a_bad_file_ends_the_script_in_one_line_with_nothing_written(copy, tmp_path, breakage):
-    path = copy / "table7.csv"
-    if breakage == "missing":
-        path.unlink()
-    else:
-        path.write_text(path.read_text() + "RTE,Acc\n")
-    done = script(tmp_path, "--paper", copy, "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"error: {path}")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "out").write_text("a file")
-    done = script(tmp_path, "--paper", PAPER, "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path / 'out'} cannot be written (File exists); give another folder with --out\n"
-
-
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
-@pytest.mark.parametrize("name", ["findings", "parameters"])
-def test_latex_compiles(result, tmp_path, name):
-    report.write(result, tmp_path)
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
-
-
-def test_auditing_loads_no_torch():
-    code = """
-import sys
-import dcft.paper.audit, dcft.views.audit, dcft.paper.printed, dcft.paper.counts
-dcft.paper.audit.run()
-heavy = {"torch", "transformers", "peft", "datasets", "wandb"} & set(sys.modules)
-assert not heavy, heavy
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+@pytest.mark.parametrize(("id", "verdict", "computed"), [change[3:] for change in CHANGES])
+def test_a_changed_figure_changes_the_finding(changed, by_id, id, verdict, computed):
+    assert changed[id].verdict == verdict
+    assert computed in changed[id].computed
+    assert changed[id] != by_id.get(id)

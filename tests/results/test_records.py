@@ -92,18 +92,18 @@ def test_a_run_that_wrote_nothing_leaves_nothing(cell, tmp_path):
 
 HOLDER = textwrap.dedent(
     """
-    import sys, time
-    sys.path.insert(0, {root!r})
-    from tests.conftest import configure
+    import time
+    from dcft.config.build import build
+    from dcft.config.compose import Composer
     from dcft.results import records
-    with records.claim(configure(*{overrides!r})):
+    with records.claim(build(Composer()({overrides!r}))):
         print("held", flush=True)
         time.sleep(60)
     """
 )
 
 
-def test_a_killed_process_frees_its_cell(cell, tmp_path, request):
+def test_a_killed_process_frees_its_cell(cell, tmp_path):
     config = cell("task=toy_cls", "model=tiny-bert")
     overrides = [
         "task=toy_cls",
@@ -111,7 +111,7 @@ def test_a_killed_process_frees_its_cell(cell, tmp_path, request):
         f"results.dir={tmp_path}/results",
         f"outputs.dir={tmp_path}/outputs",
     ]
-    code = HOLDER.format(root=str(request.config.rootpath), overrides=overrides)
+    code = HOLDER.format(overrides=overrides)
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline().strip() == "held"

@@ -11,6 +11,7 @@ import sys
 import pytest
 from transformers import TrainerState
 
+from dcft.config.schema import KNOBS
 from dcft.errors import RunFailed, UserError
 from dcft.results import records
 from dcft.results.record import new_record
@@ -122,7 +123,7 @@ def test_a_method_shows_the_knobs_that_it_has(cell):
     def knobs(*overrides):
         config = cell("task=toy_cls", "model=tiny-bert", *overrides)
         shown = names.config(new_record(config, started="", attempts=1, processes=1)["config"])
-        return {key: shown[key] for key in names.KNOBS if key in shown}
+        return {key: shown[key] for key in KNOBS if key in shown}
 
     assert knobs("method=dcft", "kernel=4", "targets=qv") == {"kernel": 4, "stride": 4, "targets": "qv"}
     assert knobs("method=lora", "rank=2") == {"rank": 2, "targets": "all"}

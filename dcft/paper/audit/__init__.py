@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from dcft.paper import printed
-from dcft.paper.audit import averages, baselines, claims, settings, single_runs
-from dcft.paper.audit import sizes as parameters
+from dcft.paper.audit import averages, baselines, claims, settings, single_runs, sizes
 from dcft.paper.audit.findings import Finding
 
 
@@ -35,16 +34,16 @@ def run(paper: Path = printed.PAPER) -> Audit:
     """
     tables = printed.read(paper)
     cells = printed.cells(tables)
-    sizes, parameter_table = parameters.check(cells, tables["other_papers"])
-    runs, grid_table = single_runs.check(cells)
+    size_findings, size_table = sizes.check(cells, tables["other_papers"])
+    run_findings, run_table = single_runs.check(cells)
     findings = [
-        *sizes,
+        *size_findings,
         *averages.averages(cells),
         *averages.equal_rows(cells),
         *averages.clashes(cells),
-        *runs,
+        *run_findings,
         *settings.check(tables),
         *baselines.check(cells, tables["other_papers"]),
         *claims.check(tables, cells),
     ]
-    return Audit(findings, parameter_table, grid_table)
+    return Audit(findings, size_table, run_table)

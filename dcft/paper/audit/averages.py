@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import pandas as pd
 
-from dcft.paper.audit.findings import Finding, join, row_id, row_name, title, verdict
+from dcft.paper.audit.findings import Finding, join, row_id, row_name, verdict
 from dcft.paper.audit.units import decimals, shorten
-from dcft.paper.printed import READING, numbers, value
+from dcft.paper.printed import READING, numbers, title, value
 
 
 def mean(texts: dict[str, str]) -> Fraction:

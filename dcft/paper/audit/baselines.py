@@ -6,9 +6,9 @@ from fractions import Fraction
 import pandas as pd
 
 from dcft.paper.audit.averages import by_task, mean
-from dcft.paper.audit.findings import Finding, join, row_id, row_name, title, verdict
+from dcft.paper.audit.findings import Finding, join, row_id, row_name, verdict
 from dcft.paper.audit.units import decimals, shorten
-from dcft.paper.printed import METHODS, TASKS, numbers, size, value
+from dcft.paper.printed import METHODS, TASKS, numbers, size, title, value
 
 HEADINGS = {task: heading for heading, task in reversed(TASKS.items())}
 

@@ -8,7 +8,7 @@ from dcft.paper.printed import METHODS
 
 HOLDS, FAILS, UNTOLD = "holds", "does not hold", "cannot be told"
 VERDICTS = [HOLDS, FAILS, UNTOLD]
-TARGETS = {"qk": "Q,K", "qv": "Q,V", "qkv": "Q,K,V", "qkvo": "Q,K,V,O", "all": "all six matrices"}
+TARGET_NAMES = {"qk": "Q,K", "qv": "Q,V", "qkv": "Q,K,V", "qkvo": "Q,K,V,O", "all": "all six matrices"}
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Finding:
     """One printed figure or statement against what can be computed."""
 
     id: str
-    kind: str  # a key of dcft.audit.report.KINDS
+    kind: str  # a key of dcft.views.audit.KINDS
     table: str
     what: str
     printed: str
@@ -29,11 +29,6 @@ def verdict(good: bool) -> str:
     return HOLDS if good else FAILS
 
 
-def title(table: str) -> str:
-    """ "table10" as people write it."""
-    return table.replace("table", "Table ")
-
-
 def row_name(row: pd.Series) -> str:
     """A printed row in words: backbone, method and the knobs of our reading."""
     words = [row["model"], METHODS[row["method"]]]
@@ -42,7 +37,7 @@ def row_name(row: pd.Series) -> str:
         if row["stride"] != row["kernel"]:
             words.append(f"s={row['stride']}")
         if row["targets"] != "all":
-            words.append(TARGETS[row["targets"]])
+            words.append(TARGET_NAMES[row["targets"]])
     return " ".join(words)
 
 

@@ -4,17 +4,15 @@ The configuration holds what the official scripts set (conf/recipe/script) and t
 (conf/task).
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from dcft.config.conf import CONF
-from dcft.paper.audit.findings import FAILS, HOLDS, UNTOLD, Finding, title, verdict
+from dcft.paper.audit.findings import FAILS, HOLDS, UNTOLD, Finding, verdict
 from dcft.paper.audit.units import ways
-from dcft.paper.printed import TASKS, size
+from dcft.paper.configuration import composed
+from dcft.paper.printed import TASKS, size, title
 
 FIELDS = {  # printed heading -> the field of a script that it names (gamma: AdaLoRA's orthogonality coefficient)
     "learning rate": "lr",
@@ -36,32 +34,69 @@ def scripts(tasks: list[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", dtype=object).reindex(columns=list(FIELDS.values()))
 
 
-@cache
 def _script(task: str) -> dict[str, Decimal]:
-    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        recipe = OmegaConf.to_container(compose(f"recipe/script/{task}").recipe.script)
-    sources = recipe.pop("sources", {})
+    recipe = composed(task, "script")["recipe"]
     return {
         field: Decimal(str(recipe[field]))
         for field in FIELDS.values()
-        if recipe.get(field) is not None and not sources.get(field, "").startswith("Table")
+        if recipe.get(field) is not None and not recipe["sources"].get(field, "").startswith("Table")
     }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which field of the official scripts a column of Tables 9 and 10 holds."""
+
+    named: str  # the field that the heading names
+    field: str | None  # the field that the column equals in most rows; None: no field
+    repeats: bool  # whether the column repeats the first rows of the same column in the table before
+    equal: dict[str, int]  # by field: rows in which column and scripts are equal
+    known: dict[str, int]  # by field: rows for which the scripts set it
+
+    @property
+    def held(self) -> str | None:
+        """The field to show under the column: the named one if no field can be told, None for a repeated column."""
+        return self.field or (None if self.repeats else self.named)
+
+
+def readings(tables: dict[str, pd.DataFrame]) -> dict[str, dict[str, Reading]]:
+    """A reading for every heading of Tables 9 and 10."""
+    read, before = {}, {}
+    for name in ("table9", "table10"):
+        printed = _settings(tables[name])
+        ours = scripts(list(printed.index))
+        read[name] = {heading: _read(printed[heading], ours, before.get(heading, [])) for heading in printed}
+        before = {heading: list(printed[heading]) for heading in printed}
+    return read
+
+
+def _read(column: pd.Series, ours: pd.DataFrame, before: list[Decimal]) -> Reading:
+    """The reading of one column.
+
+    Args:
+        column: its numbers, a row a task.
+        ours: what the scripts set, a row a task.
+        before: the column of the same heading in the table before.
+    """
+    named = FIELDS[column.name]
+    equal = {field: int((column == ours[field]).sum()) for field in ours}
+    known = {field: int(ours[field].notna().sum()) for field in ours}
+    best = max(equal, key=lambda field: (equal[field], field == named))
+    return Reading(
+        named,
+        best if 2 * equal[best] > known[best] else None,
+        before[: len(column)] == list(column),
+        equal,
+        known,
+    )
 
 
 def check(tables: dict[str, pd.DataFrame]) -> list[Finding]:
     """Headings and values of Tables 9 and 10, then the sizes in Tables 7 and 8."""
-    findings, before = [], None
-    for name in ("table9", "table10"):
-        printed = _settings(tables[name])
-        found = scripts(list(printed.index))
-        meaning = {}
-        for heading in printed:
-            repeats = before is not None and heading in before and _starts_with(before[heading], printed[heading])
-            finding, field = _heading(name, printed[heading], tables[name][heading], found, repeats)
-            findings.append(finding)
-            meaning[heading] = field
-        findings += _values(name, tables[name], printed, found, meaning)
-        before = printed
+    findings = []
+    for name, columns in readings(tables).items():
+        findings += [_heading(name, heading, tables[name][heading], column) for heading, column in columns.items()]
+        findings += _values(name, tables[name], {heading: column.field for heading, column in columns.items()})
     return findings + sizes(tables)
 
 
@@ -71,53 +106,34 @@ def _settings(table: pd.DataFrame) -> pd.DataFrame:
     return printed.map(lambda text: size(text)[0])
 
 
-def _starts_with(column: pd.Series, rows: pd.Series) -> bool:
-    return list(column[: len(rows)]) == list(rows)
-
-
-def _heading(
-    name: str, column: pd.Series, texts: pd.Series, found: pd.DataFrame, repeats: bool
-) -> tuple[Finding, str | None]:
-    """Whether a column holds what its heading says, and the field of the scripts that it does hold (None: unknown).
-
-    Args:
-        name: the table.
-        column: its numbers, a row a task; `texts`: the same as printed.
-        found: what the scripts set, a row a task.
-        repeats: whether the column repeats the first rows of the same column in the table before.
-    """
-    own = FIELDS[column.name]
-    matches = {field: int((column == found[field]).sum()) for field in found}
-    known = {field: int(found[field].notna().sum()) for field in found}
-    best = max(matches, key=lambda field: (matches[field], field == own))
-    field = best if 2 * matches[best] > known[best] else None
-    words = [f"equals the scripts' {own} in {matches[own]} of {known[own]} rows"]
-    if field and field != own:
-        words.append(f"their {field} in {matches[field]} of {known[field]}")
-    if repeats and field is None:
-        words.append(f"repeats the first {len(column)} rows of this column in the table before")
-    finding = Finding(
-        id=f"heading/{name}/{column.name}",
+def _heading(name: str, heading: str, texts: pd.Series, column: Reading) -> Finding:
+    """Whether a column holds what its heading says."""
+    named, field = column.named, column.field
+    words = [f"equals the scripts' {named} in {column.equal[named]} of {column.known[named]} rows"]
+    if field and field != named:
+        words.append(f"their {field} in {column.equal[field]} of {column.known[field]}")
+    if column.repeats and field is None:
+        words.append(f"repeats the first {len(texts)} rows of this column in the table before")
+    return Finding(
+        id=f"heading/{name}/{heading}",
         kind="heading",
         table=title(name),
-        what=f"the column {column.name} holds {own}",
+        what=f"the column {heading} holds {named}",
         printed=", ".join(texts),
         computed=", ".join(words),
-        verdict=HOLDS if field == own else FAILS if field or repeats else UNTOLD,
+        verdict=HOLDS if field == named else FAILS if field or column.repeats else UNTOLD,
     )
-    return finding, field
 
 
-def _values(
-    name: str, table: pd.DataFrame, printed: pd.DataFrame, found: pd.DataFrame, meaning: dict[str, str | None]
-) -> list[Finding]:
+def _values(name: str, table: pd.DataFrame, fields: dict[str, str | None]) -> list[Finding]:
     """Every printed value against the script's, with each column under the field that it holds."""
     findings = []
-    for (_, texts), task in zip(table.iterrows(), printed.index, strict=True):
-        for heading, field in meaning.items():
-            if field is None or pd.isna(found.loc[task, field]):
+    for _, texts in table.iterrows():
+        task = TASKS[texts["dataset"]]
+        script = _script(task)
+        for heading, field in fields.items():
+            if field not in script:
                 continue
-            script = found.loc[task, field]
             findings.append(
                 Finding(
                     id=f"setting/{name}/{task}/{field}",
@@ -125,8 +141,8 @@ def _values(
                     table=title(name),
                     what=f"{field} of {texts['dataset']} (column {heading}) is the script's",
                     printed=texts[heading],
-                    computed=f"script: {script}",
-                    verdict=verdict(printed.loc[task, heading] == script),
+                    computed=f"script: {script[field]}",
+                    verdict=verdict(size(texts[heading])[0] == script[field]),
                 )
             )
     return findings
@@ -138,7 +154,7 @@ def sizes(tables: dict[str, pd.DataFrame]) -> list[Finding]:
     for name in ("table7", "table8"):
         for _, row in tables[name].iterrows():
             task = TASKS[row["dataset"]]
-            rows = OmegaConf.load(CONF / "task" / f"{task}.yaml").rows
+            rows = composed(task)["task"]["rows"]
             for column, splits in SPLITS.items():
                 count = sum(rows.get(split, 0) for split in splits)
                 findings.append(

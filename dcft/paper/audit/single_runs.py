@@ -10,12 +10,11 @@ from functools import cache
 from math import ceil, floor
 
 import pandas as pd
-from omegaconf import OmegaConf
 
-from dcft.config.conf import CONF
-from dcft.paper.audit.findings import Finding, join, row_id, row_name, title, verdict
+from dcft.paper.audit.findings import Finding, join, row_id, row_name, verdict
 from dcft.paper.audit.units import decimals, shorten
-from dcft.paper.printed import READING, numbers
+from dcft.paper.configuration import composed
+from dcft.paper.printed import READING, TASKS, numbers, title
 
 INFORMATIVE = Fraction(3, 5)  # a score says something if at most so many of all printable scores are k/N
 
@@ -23,8 +22,8 @@ INFORMATIVE = Fraction(3, 5)  # a score says something if at most so many of all
 @cache
 def dev_sizes() -> dict[str, int]:
     """Rows of the dev set of every task whose score is one accuracy."""
-    tasks = {path.stem: OmegaConf.load(path) for path in sorted((CONF / "task").glob("*.yaml"))}
-    return {name: task.rows.dev for name, task in tasks.items() if "rows" in task and task.get("score") == ["accuracy"]}
+    tasks = {name: composed(name)["task"] for name in TASKS.values()}
+    return {name: task["rows"]["dev"] for name, task in tasks.items() if task["score"] == ["accuracy"]}
 
 
 def on_grid(score: Decimal, rows: int) -> bool:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from dcft.config.schema import TARGETS as SETS
+from dcft.config.schema import TARGETS
 from dcft.errors import UserError
 from dcft.paper import counts
 from dcft.paper.audit.averages import by_task
-from dcft.paper.audit.findings import TARGETS, Finding, join, row_id, row_name, title, verdict
+from dcft.paper.audit.findings import TARGET_NAMES, Finding, join, row_id, row_name, verdict
 from dcft.paper.audit.units import ways
-from dcft.paper.printed import METHODS, READING, size
+from dcft.paper.printed import METHODS, READING, size, title
 from dcft.tuners.sizes import fits
 
 RANKS = (1, 2, 4, 8, 16)
@@ -19,7 +19,7 @@ BOTTLENECKS = (4, 8, 16, 32, 64)  # Zhang et al., 2023b (AdaLoRA), section 4, ch
 KERNELS = (2, 4, 6, 8, 12)  # Table 4
 # AdaLoRA's section 4 names five matrices for its LoRA: all but the attention output.
 FIVE = ("query", "key", "value", "intermediate", "output")
-MATRICES = {TARGETS[name]: SETS[name] for name in SETS} | {"five matrices (no attention output)": FIVE}
+MATRICES = {TARGET_NAMES[name]: TARGETS[name] for name in TARGETS} | {"five matrices (no attention output)": FIVE}
 RANKED = {"lora": counts.lora, "lora_fa": counts.lora_fa, "adalora": counts.adalora, "sora": counts.sora}
 ADAPTERS = {"hadapter": counts.hadapter, "padapter": counts.padapter}
 LABELS = 2  # most GLUE tasks; the head is counted for them
@@ -48,10 +48,10 @@ def adapter_count(row: pd.Series) -> int | None:
         return None if pd.isna(row["bottleneck"]) else ADAPTERS[method](shape, int(row["bottleneck"]))
     if method == "dcft":
         try:
-            return counts.dcft(shape, SETS[row["targets"]], int(row["kernel"]), int(row["stride"]))
+            return counts.dcft(shape, TARGETS[row["targets"]], int(row["kernel"]), int(row["stride"]))
         except ValueError as error:
             raise UserError(f"{row['table']}.csv:{row['line']}: {error}") from error
-    return None if pd.isna(row["rank"]) else RANKED[method](shape, SETS[row["targets"]], int(row["rank"]))
+    return None if pd.isna(row["rank"]) else RANKED[method](shape, TARGETS[row["targets"]], int(row["rank"]))
 
 
 def configurations(row: pd.Series) -> Iterator[tuple[str, int]]:
@@ -67,7 +67,7 @@ def configurations(row: pd.Series) -> Iterator[tuple[str, int]]:
     elif method == "dcft":
         for kernel in KERNELS:
             if all(fits(side, kernel, kernel) for side in (shape.hidden, shape.intermediate)):
-                yield f"d={kernel}", counts.dcft(shape, SETS["all"], kernel, kernel)
+                yield f"d={kernel}", counts.dcft(shape, TARGETS["all"], kernel, kernel)
 
 
 def printed_rows(cells: pd.DataFrame) -> pd.DataFrame:
@@ -182,14 +182,14 @@ def _dcft_notes(row: pd.Series, whole: int, found: list[str], rows: pd.DataFrame
                 f"{len(others)} rows would"
             )
     if row["targets"] == "qkvo":
-        square = counts.dcft(shape, (*SETS["qkv"], "attention_output"), int(row["kernel"]), int(row["stride"]))
+        square = counts.dcft(shape, (*TARGETS["qkv"], "attention_output"), int(row["kernel"]), int(row["stride"]))
         notes.append(f"O takes in the FFN output; without it the size is {square:,} = {square / 1024:.0f}k")
     return notes
 
 
 def _without_one(row: pd.Series) -> int:
     """The count if A and B had `(n - d) / s` entries, one less than eq. 9 says."""
-    return adapter_count(row) - 2 * len(SETS[row["targets"]]) * counts.SHAPES[row["model"]].layers
+    return adapter_count(row) - 2 * len(TARGETS[row["targets"]]) * counts.SHAPES[row["model"]].layers
 
 
 def _units(table: pd.DataFrame) -> Finding:

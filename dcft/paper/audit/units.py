@@ -4,9 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 from math import floor
 
-from dcft.paper.printed import size
-
-POWERS = {"": 0, "%": 0, "k": 1, "K": 1, "M": 2, "B": 3}
+from dcft.paper.printed import POWERS, size
 
 
 def shorten(number: Fraction, decimals: int, cut: bool = False) -> Fraction:

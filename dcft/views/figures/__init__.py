@@ -15,7 +15,7 @@ from dcft.paper import printed
 from dcft.results import atomic
 from dcft.results.sweeps import Sweep
 from dcft.views.figures import knobs, runs, style
-from dcft.views.figures.evidence import Evidence, Own, Printed, printed_sweep
+from dcft.views.figures.evidence import Evidence, OurNumbers, PaperNumbers, printed_sweep
 from dcft.views.figures.notes import note, tags
 
 KINDS: dict[str, tuple[Callable[[Evidence], matplotlib.figure.Figure | None], str]] = {
@@ -54,7 +54,7 @@ def of_sweep(sweep: Sweep, results: Path, cells: pd.DataFrame) -> list[Picture]:
     Raises:
         UserError: if a record cannot be read.
     """
-    evidence = Evidence(sweep, Own(sweep, results), Printed(sweep, cells))
+    evidence = Evidence(sweep, OurNumbers(sweep, results), PaperNumbers(sweep, cells))
     return list(_draw(KINDS, evidence, sweep.name)) if evidence.own.done else []
 
 
@@ -63,7 +63,7 @@ def of_paper(cells: pd.DataFrame) -> list[Picture]:
     pictures = []
     for kind, table in PAPER.items():
         sweep = printed_sweep(cells, table)
-        pictures += _draw([kind], Evidence(sweep, Own(sweep, Path()), Printed(sweep, cells)), "paper")
+        pictures += _draw([kind], Evidence(sweep, OurNumbers(sweep, Path()), PaperNumbers(sweep, cells)), "paper")
     return pictures
 
 

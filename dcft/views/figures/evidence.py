@@ -10,11 +10,11 @@ import pandas as pd
 import yaml
 
 from dcft.config.conf import CONF
-from dcft.paper.audit.units import POWERS
-from dcft.paper.printed import AVERAGE, KNOBS, METHODS, size
+from dcft.paper import printed
+from dcft.results.outcomes import Outcomes
+from dcft.results.records import is_done
 from dcft.results.statistics import summary
 from dcft.results.sweeps import Column, Row, Sweep
-from dcft.views.tables.outcomes import Outcomes
 
 PROTOCOL = "best"  # of dcft.results.protocols: which evaluation is a run's score
 
@@ -27,13 +27,13 @@ class Mean:
     spread: float | None = None
 
 
-class Own:
+class OurNumbers:
     """The finished records of a sweep. A mean exists only if every task and seed that it is over has a record."""
 
     def __init__(self, sweep: Sweep, results: Path):
         self.sweep = sweep
         self.outcomes = Outcomes(sweep, results, PROTOCOL)
-        self.done = {key: record for key, record in self.outcomes.records.items() if record["status"] == "done"}
+        self.done = {key: record for key, record in self.outcomes.records.items() if is_done(record)}
 
     def _number(self, row: Row) -> int:
         """Which row it is: rows may be equal but for settings that a row does not hold."""
@@ -66,7 +66,7 @@ class Own:
         return records[0]["params"]["adapter"] if records else None
 
 
-class Printed:
+class PaperNumbers:
     """The paper's figures, found by the row of results/paper that a row of the sweep reproduces."""
 
     def __init__(self, sweep: Sweep, cells: pd.DataFrame):
@@ -92,10 +92,7 @@ class Printed:
     def parameters(self, row: Row) -> float | None:
         """The printed size, with k and M as 10^3 and 10^6; None where it is blank, or a percentage (Table 3)."""
         sizes = [text for text in self._find(row)["params"] if text and not text.endswith("%")]
-        if not sizes:
-            return None
-        number, unit = size(sizes[0])
-        return float(number) * 1000 ** POWERS[unit]
+        return printed.amount(sizes[0]) if sizes else None
 
 
 @dataclass
@@ -103,8 +100,8 @@ class Evidence:
     """All that the figures of one sweep are drawn from."""
 
     sweep: Sweep
-    own: Own
-    printed: Printed
+    own: OurNumbers
+    printed: PaperNumbers
 
     @cached_property
     def only_printed(self) -> bool:
@@ -124,23 +121,23 @@ class Evidence:
 
 def printed_sweep(cells: pd.DataFrame, table: str) -> Sweep:
     """A printed table as a sweep without cells: what is drawn when nothing was run."""
-    printed = cells[(cells["table"] == table) & (cells["heading"] != AVERAGE)]
+    scores = cells[(cells["table"] == table) & (cells["heading"] != printed.AVERAGE)]
     rows = []
-    for _, line in printed.drop_duplicates(["label", "model"]).iterrows():
-        knobs = {knob: int(line[knob]) for knob in KNOBS if not pd.isna(line[knob])}
+    for _, line in scores.drop_duplicates(["label", "model"]).iterrows():
+        knobs = {knob: int(line[knob]) for knob in printed.NUMBERS if not pd.isna(line[knob])}
         knobs |= {} if pd.isna(line["targets"]) else {"targets": line["targets"]}
         paper = {"label": line["label"], "model": line["model"]}
         model = line["model"]
         rows.append(Row(_title(line["method"], knobs), line["method"], model, model_title(model), False, knobs, paper))
-    tasks = printed.drop_duplicates("task")
+    tasks = scores.drop_duplicates("task")
     columns = [Column(line["task"], line["heading"], [], [], False) for _, line in tasks.iterrows()]
-    return Sweep("paper", table, table.replace("table", "Table "), columns, rows, [], [])
+    return Sweep("paper", table, printed.title(table), columns, rows, [], [])
 
 
 def _title(method: str, knobs: dict[str, Any]) -> str:
     shown = {"kernel": "d", "rank": "r"} | ({"stride": "s"} if knobs.get("stride") != knobs.get("kernel") else {})
     words = [f"{letter}={knobs[knob]}" for knob, letter in shown.items() if knob in knobs]
-    return METHODS[method] + (f" ({', '.join(words)})" if words else "")
+    return printed.METHODS[method] + (f" ({', '.join(words)})" if words else "")
 
 
 def model_title(name: str) -> str:

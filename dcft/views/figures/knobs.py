@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from dcft.results.sweeps import Row
 from dcft.views.figures import style
-from dcft.views.figures.evidence import Evidence, Mean, Own, Printed, model_title
+from dcft.views.figures.evidence import Evidence, Mean, OurNumbers, PaperNumbers, model_title
+from dcft.views.time_units import unit_for
 
 LOG_FROM = 20  # times that differ by more than this factor are drawn on a log axis
 
@@ -31,7 +32,7 @@ def _dcft(evidence: Evidence) -> list[Row]:
 class Series(NamedTuple):
     """A curve: rows that differ in one setting, from one source."""
 
-    source: Own | Printed
+    source: OurNumbers | PaperNumbers
     name: str
     rows: list[Row]
     look: dict[str, Any]
@@ -77,7 +78,8 @@ def _curves(evidence: Evidence, rows: list[Row], knob: str, label: str, fixed: l
 
 def _panel(axes: Axes, quantity: str, drawn: list[tuple[Series, list[tuple[int, Mean]]]]) -> None:
     values = [mean.value for _, points in drawn for _, mean in points]
-    unit, size = style.time_unit(max(values, default=0)) if quantity == "time" else ("%", 1)
+    unit = unit_for(max(values, default=0))
+    size = unit.seconds if quantity == "time" else 1
     for series, points in drawn:
         spreads = [(mean.spread or 0) / size for _, mean in points]
         axes.errorbar(
@@ -88,7 +90,7 @@ def _panel(axes: Axes, quantity: str, drawn: list[tuple[Series, list[tuple[int, 
             capsize=2,
             **series.look,
         )
-    axes.set_ylabel("Mean score (%)" if quantity == "score" else f"Mean training time ({unit})")
+    axes.set_ylabel("Mean score (%)" if quantity == "score" else f"Mean training time ({unit.name})")
     if quantity == "time" and values and max(values) > LOG_FROM * min(values) > 0:
         axes.set_yscale("log")
 

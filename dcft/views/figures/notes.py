@@ -1,5 +1,6 @@
 """What a reader must know of the numbers in a figure: the tables' own words."""
 
+from dcft.paper.printed import title
 from dcft.views.figures.evidence import Evidence
 from dcft.views.tables import notes
 
@@ -28,7 +29,7 @@ def note(evidence: Evidence, kind: str) -> str:
         titles = [evidence.title(task) for task in evidence.tasks]
         parts.append(f"Means over {', '.join(titles)}")
         if any(row.paper for row in sweep.rows):
-            parts.append(f"Paper: {sweep.table.replace('table', 'Table ')}, means computed from the printed figures")
+            parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
     if kind == "pareto" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")
     return ". ".join(parts) + "."

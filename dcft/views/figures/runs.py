@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from dcft.results.sweeps import Row
 from dcft.views.figures import style
 from dcft.views.figures.evidence import Evidence
+from dcft.views.time_units import unit_for
 
 METHODS = ("dcft", "lora")  # that both figures compare
 FIGURE2_TASKS = ("cola", "rte", "mrpc", "qnli")  # of the paper's Figure 2
@@ -50,16 +51,18 @@ def _titles(panels: dict[str, list[Row]]) -> list[str]:
 
 def _bars(axes: Axes, evidence: Evidence, rows: list[Row], tasks: list[str], titles: list[str]) -> None:
     times = [[evidence.own.mean(row, [task], "time") for task in tasks] for row in rows]
-    unit, seconds = style.time_unit(max((time.value for line in times for time in line if time), default=0))
+    unit = unit_for(max((time.value for line in times for time in line if time), default=0))
     width = 0.8 / len(rows)
     for i, row in enumerate(rows):
         bars = {j: time for j, time in enumerate(times[i]) if time}
         kind = titles.index(row.title)
         drawn = axes.bar(
             [j + (i - (len(rows) - 1) / 2) * width for j in bars],
-            [time.value / seconds for time in bars.values()],
+            [time.value / unit.seconds for time in bars.values()],
             width,
-            yerr=[(time.spread or 0) / seconds for time in bars.values()] if len(evidence.sweep.seeds) > 1 else None,
+            yerr=[(time.spread or 0) / unit.seconds for time in bars.values()]
+            if len(evidence.sweep.seeds) > 1
+            else None,
             capsize=2,
             label=row.title,
             facecolor=style.BARS[kind % len(style.BARS)],
@@ -71,7 +74,7 @@ def _bars(axes: Axes, evidence: Evidence, rows: list[Row], tasks: list[str], tit
     axes.set_xticks(range(len(tasks)), [evidence.title(task) for task in tasks])
     axes.set_xlim(-0.6, len(tasks) - 0.4)
     axes.grid(axis="x", visible=False)
-    axes.set_ylabel(f"Training time ({unit}), without evaluations")
+    axes.set_ylabel(f"Training time ({unit.name}), without evaluations")
     axes.set_title(rows[0].model_title)
     axes.margins(y=0.12)
 

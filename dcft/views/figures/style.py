@@ -81,12 +81,6 @@ def legend(figure: Figure, columns: int = 3) -> None:
     figure.legend(named.values(), named.keys(), loc="lower center", ncols=min(columns, len(named))).set_in_layout(False)
 
 
-def time_unit(seconds: float) -> tuple[str, float]:
-    """The unit for times up to so many seconds: its name and its length in seconds."""
-    units = (("hours", 3600.0), ("minutes", 60.0))
-    return next((unit for unit in units if seconds >= unit[1]), ("seconds", 1.0))
-
-
 def label(axes: Axes, x: float, y: float, name: str, **font) -> None:
     """Name a point; `settle` finds the place."""
     line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3}

@@ -8,16 +8,15 @@ from pathlib import Path
 
 from dcft.errors import UserError
 from dcft.results import atomic
+from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Sweep
-from dcft.views.tables import baseline as baselines
 from dcft.views.tables import ours, seeds
-from dcft.views.tables.baseline import has_row
+from dcft.views.tables.baseline import find_baseline, has_row
 from dcft.views.tables.csv import long_csv
 from dcft.views.tables.grid import Grid
 from dcft.views.tables.html import html
 from dcft.views.tables.latex import escape, latex
 from dcft.views.tables.markdown import markdown
-from dcft.views.tables.outcomes import Outcomes
 from dcft.views.tables.published import CAPTIONS, published_grid
 from dcft.views.tables.setup import SETUP, SETUP_VIEWS, setup
 from dcft.views.tables.terminal import show
@@ -66,7 +65,7 @@ def build(
     if view not in VIEWS:
         raise UserError(f"view={view}: there is no such view; give one of {', '.join(VIEWS)}")
     outcomes = Outcomes(sweep, Path(results), protocol)
-    chosen = baselines.find(outcomes, baseline)
+    chosen = find_baseline(outcomes, baseline)
     if view == "published":
         return published_grid(sweep.table)
     if view == "statistics":

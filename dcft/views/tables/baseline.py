@@ -1,11 +1,11 @@
 """The row that others are compared with: within its backbone, by title or by method."""
 
 from dcft.errors import UserError
+from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Row, Sweep
-from dcft.views.tables.outcomes import Outcomes
 
 
-def find(outcomes: Outcomes, wanted: str | None) -> dict[str, int]:
+def find_baseline(outcomes: Outcomes, wanted: str | None) -> dict[str, int]:
     """The baseline's row of each backbone that has one, by the backbone's title.
 
     Args:
@@ -18,18 +18,18 @@ def find(outcomes: Outcomes, wanted: str | None) -> dict[str, int]:
     name = wanted or outcomes.sweep.baseline
     if name is None:
         return {}
-    found = {}
+    baselines = {}
     for block, rows in outcomes.blocks().items():
         if matches := _matches(rows, name):
             if len(matches) > 1 and wanted:
                 titles = ", ".join(outcomes.sweep.rows[index].title for index in matches)
                 raise UserError(f"baseline={wanted} is several rows of {block}; give one of {titles}")
-            found[block] = matches[0]
-    if not found and wanted:
+            baselines[block] = matches[0]
+    if not baselines and wanted:
         raise UserError(
             f"baseline={wanted} is no row of {outcomes.sweep.name}; give one of {', '.join(_titles(outcomes.sweep))}"
         )
-    return found
+    return baselines
 
 
 def has_row(sweep: Sweep, name: str) -> bool:

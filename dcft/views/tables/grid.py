@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dcft.paper.printed import size
-
-UNITS = {"": 1, "%": 1, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}  # of printed sizes, to rank and to sort them
+from dcft.paper.printed import amount
 
 
 @dataclass
@@ -47,10 +45,7 @@ def plain(text: str, number: float | None = None) -> Value:
 
 def printed_size(text: str) -> Value:
     """A printed size or setting ("0.079M", "24k", "1,043"); k, M and B count as 10^3, 10^6 and 10^9."""
-    if not text:
-        return Value()
-    number, unit = size(text)
-    return plain(text, float(number) * UNITS[unit])
+    return plain(text, amount(text)) if text else Value()
 
 
 @dataclass

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcft.results import protocols
-from dcft.results import statistics as stats
-from dcft.views.tables import published
-from dcft.views.tables.outcomes import Outcomes
+from dcft.paper import printed
+from dcft.results import protocols, statistics
+from dcft.results.outcomes import Outcomes
+from dcft.results.records import is_done
+from dcft.views.tables import published, values
 
 NAMED = 4  # runs that a note names before it only counts
 SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data, generated"}
@@ -78,8 +79,8 @@ def _missing(outcomes: Outcomes) -> list[str]:
     """Cells that are blank or doubtful, counted or named."""
     sweep, lines = outcomes.sweep, []
     records, total = outcomes.records, len(sweep.cells)
-    failed = [place for place, record in records.items() if record["status"] != "done"]
-    collapsed = [place for place, record in records.items() if record["collapsed"] and record["status"] == "done"]
+    failed = [place for place, record in records.items() if not is_done(record)]
+    collapsed = [place for place, record in records.items() if record["collapsed"] and is_done(record)]
     for word, places in (("Failed, blank", failed), ("Collapsed to one answer", collapsed)):
         if places:
             lines.append(f"{word}: {len(places)} of {total} runs ({_names(outcomes, places)}).")
@@ -92,7 +93,7 @@ def _missing(outcomes: Outcomes) -> list[str]:
     planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name]
     if missing := len([place for place in planned if place not in records]):
         lines.append(f"No record, blank: {missing} of {total} runs.")
-    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and records[p]["status"] == "done"]
+    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and is_done(records[p])]
     undefined += [p for p, metrics in outcomes.metrics.items() if metrics and metrics["score"] is None]
     if undefined:
         lines.append(f"Undefined by this protocol, blank: {_names(outcomes, undefined)}.")
@@ -108,8 +109,10 @@ def figures(outcomes: Outcomes) -> list[str]:
         if kept:
             lines.append(f"Pruning left {kept[0]:,} to {kept[-1]:,} of those of {row.title}, {row.model_title}.")
     if outcomes.sweep.times:
-        unit = {"h": "hours (h)", "min": "minutes (min)", "s": "seconds (s)"}[outcomes.unit]
-        lines.append(f"Time: training without evaluations, in {unit}, on whatever machine ran the cell.")
+        unit = values.time_unit(outcomes)
+        lines.append(
+            f"Time: training without evaluations, in {unit.name} ({unit.symbol}), on whatever machine ran the cell."
+        )
     return [*lines, f"{published.MARKS[True]}, of each backbone, without full fine-tuning."]
 
 
@@ -117,7 +120,7 @@ def comparison(outcomes: Outcomes, averaged: bool) -> list[str]:
     """What the published lines are, and what a difference is worth; `averaged`: whether they have an average."""
     rows = outcomes.sweep.rows
     lines = [
-        f"Published: {published.title(outcomes.sweep.table)}, figures as printed in the paper.",
+        f"Published: {printed.title(outcomes.sweep.table)}, figures as printed in the paper.",
         "Difference: ours − published.",
     ]
     if titles := _distinct(row.model_title for row in rows if row.substitute):
@@ -142,12 +145,12 @@ def distance(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     return [f"− {name}: our score minus that of {name} on the same backbone and seeds, the mean." for name in names]
 
 
-def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
+def seeds(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     """How intervals and p come about, and what they can tell with so few seeds."""
     n = len(outcomes.sweep.seeds)
     lines = [
         "Scores: the mean of MNLI's pair, F1 for SQuAD. Intervals: percentile bootstrap of the mean over seeds "
-        f"({stats.RESAMPLES:,} resamples); too narrow for few seeds, blank for one."
+        f"({statistics.RESAMPLES:,} resamples); too narrow for few seeds, blank for one."
     ]
     if not baseline:
         return [*lines, "No baseline in this sweep: nothing is compared."]
@@ -155,9 +158,9 @@ def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     lines.append(f"Baseline: {named}; compared seed by seed, its own lines are blank.")
     if n > 1:
         lines.append(
-            "p: two-sided permutation test over pairs of seeds, exact up to "
-            f"{stats.EXACT_SEEDS} seeds. With n seeds it is at least 2/2^n: with these {n}, {stats.smallest_p(n):.2g}; "
-            "below 0.05 only from 6 seeds on. Not corrected for the number of comparisons."
+            f"p: two-sided permutation test over pairs of seeds, exact up to {statistics.EXACT_SEEDS} seeds. With n "
+            f"seeds it is at least 2/2^n: with these {n}, {statistics.smallest_p(n):.2g}; below 0.05 only from 6 seeds "
+            "on. Not corrected for the number of comparisons."
         )
     return lines
 

@@ -1,13 +1,14 @@
 """Tables 1 to 6 from records: our numbers, or ours beside the paper's."""
 
-from dcft.results.sweeps import Row as SweepRow
-from dcft.views.tables import notes
-from dcft.views.tables import published as printed
+from dcft.paper.printed import title
+from dcft.results import sweeps
+from dcft.results.outcomes import Outcomes
+from dcft.views.tables import notes, published, values
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, mark, plain
-from dcft.views.tables.outcomes import UNITS, Outcomes
+from dcft.views.time_units import HOURS, TimeUnit
 
 QUANTITIES = {"score": "Acc", "time": "Time"}  # the paper's words in Tables 4 and 5
-PRINTED_UNIT = "h"  # of times in the paper
+PRINTED_UNIT = HOURS  # of times in the paper
 
 
 def ours(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
@@ -25,7 +26,7 @@ def compare(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
     sweep = outcomes.sweep
     if not any(row.paper for row in sweep.rows):
         return ours(outcomes, baseline)
-    paper = printed.counterparts(sweep.table)
+    paper = published.counterparts(sweep.table)
     if {column.task for column in sweep.columns} != {key for *_, key in paper} - {"params", "average"}:
         paper = {place: value for place, value in paper.items() if place[-1] != "average"}  # a mean over other tasks
     return _grid(outcomes, baseline, "compare", paper)
@@ -52,7 +53,7 @@ def _grid(outcomes: Outcomes, baseline: dict[str, int], view: str, paper: dict[t
     lines = says.lines + notes.figures(outcomes)
     lines += notes.comparison(outcomes, any(key == "average" for *_, key in paper)) if paper else []
     lines += notes.distance(outcomes, baseline)
-    caption = says.caption(sweep.caption + (f": ours and {printed.title(sweep.table)} of the paper" if paper else ""))
+    caption = says.caption(sweep.caption + (f": ours and {title(sweep.table)} of the paper" if paper else ""))
     return Grid(sweep.name, view, caption, columns, groups, lines, outcomes.protocol)
 
 
@@ -73,24 +74,26 @@ def _name(group: Group, stubs: list[str]) -> None:
 
 
 def _lines(
-    outcomes: Outcomes, index: int, row: SweepRow, keys: list[str], paper: dict[tuple, Value], baseline: int | None
+    outcomes: Outcomes, index: int, row: sweeps.Row, keys: list[str], paper: dict[tuple, Value], baseline: int | None
 ) -> list[Line]:
     """The lines of a row: a size, then a value for each key."""
     lines = []
-    quantities = QUANTITIES if outcomes.sweep.times else ["score"]
-    for quantity in quantities:
+    unit = values.time_unit(outcomes)
+    for quantity in QUANTITIES if outcomes.sweep.times else ["score"]:
         if quantity == "time":
-            values = [outcomes.time(index, key) for key in keys]
+            mine = [values.time(outcomes, index, key, unit) for key in keys]
         else:
-            values = [outcomes.score(index, column) for column in outcomes.sweep.columns]
-            values += [outcomes.average(index)] if "average" in keys else []
-        size = outcomes.size(index) if quantity == "score" else Value()
-        lines.append(Line([size, *values], "ours", quantity))
+            mine = [values.score(outcomes, index, column) for column in outcomes.sweep.columns]
+            mine += [values.average(outcomes, index)] if "average" in keys else []
+        size = values.size(outcomes, index) if quantity == "score" else Value()
+        lines.append(Line([size, *mine], "ours", quantity))
         place = (row.paper["label"], row.paper["model"], quantity) if paper and row.paper else ()
         theirs = [paper.get((*place, key), Value()) for key in keys]
         if any(value.parts for value in theirs):
-            unit = UNITS[outcomes.unit] / UNITS[PRINTED_UNIT] if quantity == "time" else None
-            gaps = [difference(ours, value, unit) for ours, value in zip(values, theirs, strict=True)]
+            gaps = [
+                difference(ours, value, unit if quantity == "time" else None)
+                for ours, value in zip(mine, theirs, strict=True)
+            ]
             other = row.paper["model"] if row.substitute else ""
             size = paper.get((*place, "params"), Value())
             lines.append(Line([size, *theirs], "published", quantity, model=other))
@@ -101,15 +104,16 @@ def _lines(
     return lines
 
 
-def difference(ours: Value, published: Value, unit: float | None = None) -> Value:
+def difference(ours: Value, published: Value, unit: TimeUnit | None = None) -> Value:
     """Ours minus the published figure, part by part; a pair beside a single figure is compared by its mean.
 
     Args:
         ours: our cell.
         published: the paper's.
-        unit: for times, our unit in the paper's (hours).
+        unit: of our times; the difference is in the paper's. None: the figures are scores.
     """
-    left = [part.number * (unit or 1) for part in ours.parts]
+    scale = unit.seconds / PRINTED_UNIT.seconds if unit else 1
+    left = [part.number * scale for part in ours.parts]
     right = [part.number for part in published.parts]
     if not left or not right:
         return Value()
@@ -118,7 +122,7 @@ def difference(ours: Value, published: Value, unit: float | None = None) -> Valu
         left, right, names = [sum(left) / len(left)], [sum(right) / len(right)], ["mean"]
     parts = []
     for a, b, name in zip(left, right, names, strict=True):
-        parts.append(Part(decimal(a - b, "+") + (PRINTED_UNIT if unit else ""), a - b, name=name))
+        parts.append(Part(decimal(a - b, "+") + (PRINTED_UNIT.symbol if unit else ""), a - b, name=name))
     return Value(parts, published.separator, ours.n, ours.records)
 
 
@@ -128,5 +132,5 @@ def _distance(outcomes: Outcomes, index: int, baseline: int, task: str) -> Value
     if any(score is None for scores in pair for score in scores):
         return Value()
     mean = sum(a - b for a, b in zip(*pair, strict=True)) / len(pair[0])
-    behind = outcomes.behind(index, task) + outcomes.behind(baseline, task)
-    return Value([Part(decimal(mean, "+"), mean, name="score")], n=len(pair[0]), records=behind)
+    paths = outcomes.record_paths(index, task) + outcomes.record_paths(baseline, task)
+    return Value([Part(decimal(mean, "+"), mean, name="score")], n=len(pair[0]), records=paths)

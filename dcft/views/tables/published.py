@@ -15,7 +15,7 @@ from functools import cache
 import pandas as pd
 
 from dcft.errors import UserError
-from dcft.paper import printed as paper
+from dcft.paper import printed
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, mark, plain, printed_size
 
 CAPTIONS = {
@@ -53,11 +53,6 @@ NOTES = {
 MARKS = {True: "Bold: best; underlined: second best", False: "Bold: best"}
 
 
-def title(name: str) -> str:
-    """How a table is called: "Table 4"."""
-    return f"Table {name.removeprefix('table')}"
-
-
 def heading(name: str, column: str) -> str:
     """A column's heading as printed."""
     if column == "dataset" and name in ("table7", "table8"):
@@ -77,14 +72,14 @@ def published_grid(name: str) -> Grid:
     if name not in CAPTIONS:
         raise UserError(f"{name} is not a table of the paper; give one of {', '.join(CAPTIONS)}")
     table = published_tables()[name]
-    columns, groups = _results(name, table) if name in paper.RESULTS else _settings(name, table)
+    columns, groups = _results(name, table) if name in printed.RESULTS else _settings(name, table)
     notes = ["Figures as printed in the paper."]
-    if name in paper.RESULTS:
+    if name in printed.RESULTS:
         mark(groups, columns, "published", second=name == "table1")
         notes.append(
             f"{MARKS[name == 'table1']}, of each backbone, without full fine-tuning; computed from the figures."
         )
-    caption = f"{title(name)} as printed in the paper: {CAPTIONS[name]}"
+    caption = f"{printed.title(name)} as printed in the paper: {CAPTIONS[name]}"
     return Grid(name, "published", caption, columns, groups, notes + NOTES.get(name, []))
 
 
@@ -104,33 +99,33 @@ def counterparts(name: str) -> dict[tuple[str, str, str, str], Value]:
 @cache
 def published_tables() -> dict[str, pd.DataFrame]:
     """The figures, read once."""
-    return paper.read()
+    return printed.read()
 
 
 def _results(name: str, table: pd.DataFrame) -> tuple[list[Column], list[Group]]:
     """Tables 1 to 6. Tables 4 and 5 have two lines a method, with its label on the first and its size on the second."""
     timed = "metric" in table
     stubs = [stub for stub in ("backbone", "label", "metric") if stub in table]
-    tasks = [column for column in table if column in paper.TASKS or column == paper.AVERAGE]
+    tasks = [column for column in table if column in printed.TASKS or column == printed.AVERAGE]
     columns = [Column(stub, [heading(name, stub)], stub=True) for stub in stubs]
     if timed:
         columns[0].titles = ["Method & #Params"]
     else:
         columns.append(Column("params", ["#Params"]))
-    columns += [Column(paper.TASKS.get(task, "average"), [task]) for task in tasks]
+    columns += [Column(printed.TASKS.get(task, "average"), [task]) for task in tasks]
     groups: list[Group] = []
-    for _, printed in table.iterrows():
-        backbone = printed.get("backbone", "")
+    for _, line in table.iterrows():
+        backbone = line.get("backbone", "")
         if not groups or groups[-1].title != backbone:
             groups.append(Group(backbone, []))
-        rows, time = groups[-1].rows, timed and printed["metric"] == "Time"
+        rows, time = groups[-1].rows, timed and line["metric"] == "Time"
         if not time:
-            rows.append(Row(printed["label"], [], printed["method"], printed["model"]))
+            rows.append(Row(line["label"], [], line["method"], line["model"]))
         first = len(rows) == 1 and not time
-        words = {"backbone": backbone if first else "", "label": printed["params" if time else "label"]}
-        values = [plain(words.get(stub, printed[stub])) for stub in stubs]
-        values += [] if timed else [printed_size(printed["params"])]
-        values += [figures(printed[task]) for task in tasks]
+        words = {"backbone": backbone if first else "", "label": line["params" if time else "label"]}
+        values = [plain(words.get(stub, line[stub])) for stub in stubs]
+        values += [] if timed else [printed_size(line["params"])]
+        values += [figures(line[task]) for task in tasks]
         rows[-1].lines.append(Line(values, "published", "time" if time else "score"))
     return columns, groups
 
@@ -140,18 +135,18 @@ def figures(text: str) -> Value:
     if not text:
         return Value()
     separator = " / " if " / " in text else "/"
-    numbers = map(float, paper.numbers(text))
+    numbers = map(float, printed.numbers(text))
     return Value([Part(t, n) for t, n in zip(text.split(separator), numbers, strict=True)], separator)
 
 
 def _settings(name: str, table: pd.DataFrame) -> tuple[list[Column], list[Group]]:
     """Tables 7 to 10."""
-    printed = [column for column in paper.COLUMNS[name] if column != "dataset"]
+    figures = [column for column in printed.COLUMNS[name] if column != "dataset"]
     columns = [Column("dataset", [heading(name, "dataset")], stub=True)]
-    columns += [Column(column, [heading(name, column)], stub=column == "metric") for column in printed]
+    columns += [Column(column, [heading(name, column)], stub=column == "metric") for column in figures]
     rows = []
     for _, row in table.iterrows():
-        figures = [plain(row[column]) if column == "metric" else printed_size(row[column]) for column in printed]
-        line = Line([plain(row["dataset"]), *figures], "published", task=paper.TASKS[row["dataset"]])
+        values = [plain(row[column]) if column == "metric" else printed_size(row[column]) for column in figures]
+        line = Line([plain(row["dataset"]), *values], "published", task=printed.TASKS[row["dataset"]])
         rows.append(Row(row["dataset"], [line]))
     return columns, [Group("", rows)]

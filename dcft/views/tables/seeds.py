@@ -1,9 +1,9 @@
 """The statistics view: what the seeds of a sweep say about each row and task, and about the distance to a baseline."""
 
 from dcft.results import statistics
+from dcft.results.outcomes import Outcomes
 from dcft.views.tables import notes
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, plain
-from dcft.views.tables.outcomes import Outcomes
 
 
 def view(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
@@ -41,7 +41,7 @@ def view(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
         says.caption(f"{sweep.caption}: statistics over seeds"),
         columns,
         groups,
-        says.lines + notes.statistics(outcomes, baseline),
+        says.lines + notes.seeds(outcomes, baseline),
         outcomes.protocol,
     )
 
@@ -49,7 +49,7 @@ def view(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
 def _alone(outcomes: Outcomes, row: int, task: str) -> list[Value]:
     """n, mean, standard deviation, interval."""
     series = outcomes.series(row, task)
-    behind = outcomes.behind(row, task)
+    paths = outcomes.record_paths(row, task)
     n = sum(score is not None for score in series)
     values = [plain(str(n), n)]
     if one := statistics.summary(series):
@@ -59,7 +59,7 @@ def _alone(outcomes: Outcomes, row: int, task: str) -> list[Value]:
     else:
         values += [Value(), Value(), Value()]
     for value in values:
-        value.n, value.records = n, behind
+        value.n, value.records = n, paths
     return values
 
 
@@ -75,7 +75,7 @@ def _against(outcomes: Outcomes, row: int, baseline: int | None, task: str) -> l
     p = [] if pair.p is None else [Part(f"{pair.p:.3f}" if pair.p >= 0.001 else f"{pair.p:.0e}", pair.p)]
     values = [Value([Part(decimal(pair.mean, "+"), pair.mean, name="score")]), _interval(pair.interval, "+"), Value(p)]
     for value in values:
-        value.n, value.records = len(ours), outcomes.behind(row, task) + outcomes.behind(baseline, task)
+        value.n, value.records = len(ours), outcomes.record_paths(row, task) + outcomes.record_paths(baseline, task)
     return values
 
 

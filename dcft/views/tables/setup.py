@@ -1,10 +1,9 @@
 """Tables 7 to 10 of the suite itself: sizes of the data sets, and the training values of preset=table9."""
 
-from pathlib import Path
-from typing import Any
-
 from dcft.errors import UserError
-from dcft.paper.printed import COLUMNS
+from dcft.paper.audit import settings
+from dcft.paper.configuration import composed
+from dcft.paper.printed import COLUMNS, title
 from dcft.views.tables import datasets, published
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, plain
 
@@ -28,28 +27,6 @@ FIELDS = {  # of a recipe, in the order of the view "ours"
     "delta_t": "Δ_T",
     "tfinal": "t_f",
 }
-HOLDS = {  # printed heading -> the field that its column holds, by the official scripts (make audit); None: no field
-    "table9": {
-        "learning rate": "lr",
-        "batch size": "batch_size",
-        "r": "init_rank",
-        "Epochs": "epochs",
-        "Dropout": "orth_coef",
-        "gamma": "cls_dropout",
-        "init_warmup": "tinit",
-        "Delta_T": "delta_t",
-    },
-    "table10": {
-        "learning rate": "lr",
-        "batch size": "batch_size",
-        "r": "epochs",
-        "Epochs": None,
-        "gamma": "orth_coef",
-        "init_warmup": "tinit",
-        "Delta_T": "delta_t",
-        "t_f": "tfinal",
-    },
-}
 NO_FIELD = "(repeats Table 9)"
 READING = [
     "Scaling is alpha / r, as the official code divides; A and B have rank 1.",
@@ -71,28 +48,28 @@ COMPARE_NOTES = {
 }
 
 
-def setup(name: str, view: str = "compare", data_root: Path | None = None) -> Grid:
+def setup(name: str, view: str = "compare", rows: dict[str, dict[str, int]] | None = None) -> Grid:
     """One of Tables 7 to 10.
 
     Args:
         name: "table7" to "table10".
         view: "ours", "published" or "compare".
-        data_root: folder with the official files, to count their rows (Tables 7 and 8); None: the sizes of the pinned
+        rows: rows counted in official files, by task and split (Tables 7 and 8); None: the sizes of the pinned
             revisions on the Hub.
 
     Raises:
-        UserError: if there is no such table or view, or the folder or a file in it cannot be read.
+        UserError: if there is no such table or view.
     """
     if name not in SETUP:
         raise UserError(f"{name} is not one of {', '.join(SETUP)}")
     if view not in SETUP_VIEWS:
-        raise UserError(f"view={view}: {published.title(name)} has no such view; give one of {', '.join(SETUP_VIEWS)}")
+        raise UserError(f"view={view}: {title(name)} has no such view; give one of {', '.join(SETUP_VIEWS)}")
     if view == "published":
         return published.published_grid(name)
-    return _sizes(name, view, data_root) if name in ("table7", "table8") else _recipes(name, view)
+    return _sizes(name, view, rows) if name in ("table7", "table8") else _recipes(name, view)
 
 
-def _sizes(name: str, view: str, data_root: Path | None) -> Grid:
+def _sizes(name: str, view: str, counted: dict[str, dict[str, int]] | None) -> Grid:
     """Tables 7 and 8: rows, metrics and labels."""
     table = published.published_grid(name)
     columns = [*table.columns]
@@ -101,10 +78,10 @@ def _sizes(name: str, view: str, data_root: Path | None) -> Grid:
     rows, partial = [], []
     for theirs in table.groups[0].rows:
         [line] = theirs.lines
-        found = datasets.read(line.task, data_root)
-        partial += [f"{found.title} {text}" for text in found.partial]
-        figures = [_count(found.counts.get(column.key)) for column in columns if not column.stub]
-        stubs = [plain(found.title), plain(found.metric)]
+        known = datasets.describe(line.task, counted and counted[line.task])
+        partial += [f"{known.title} {text}" for text in known.partial]
+        figures = [_count(known.counts.get(column.key)) for column in columns if not column.stub]
+        stubs = [plain(known.title), plain(known.metric)]
         if view == "ours":
             lines = [Line([*stubs, *figures], "ours", task=line.task)]
         else:
@@ -113,13 +90,11 @@ def _sizes(name: str, view: str, data_root: Path | None) -> Grid:
                 Line([*stubs, plain("ours"), *figures], "ours", task=line.task),
                 Line([Value(), metric, plain("published"), *values], "published", task=line.task),
             ]
-        rows.append(Row(found.title, lines))
-    where = (
-        "rows counted in official files" if data_root else "sizes of the complete data sets at their pinned revisions"
-    )
+        rows.append(Row(known.title, lines))
+    where = "rows counted in official files" if counted else "sizes of the complete data sets at their pinned revisions"
     caption = f"{published.CAPTIONS[name]}{_beside(name, view)} ({where})"
     notes = []
-    if data_root:
+    if counted:
         notes.append(
             "A file that is not there is blank. Rows known to be broken, which the suite drops, are not counted."
         )
@@ -135,18 +110,20 @@ def _recipes(name: str, view: str) -> Grid:
     """Tables 9 and 10: ours under the right headings, the printed ones under theirs."""
     table = published.published_grid(name)
     tasks = {line.task: row.title for row in table.groups[0].rows for line in row.lines}
-    recipes = {task: _recipe(task) for task in tasks}
-    titles = {task: datasets.title(task) for task in tasks}
+    recipes = {task: composed(task)["recipe"] for task in tasks}
+    titles = {task: composed(task)["task"]["title"] for task in tasks}
     if view == "ours":
         fields: list[str | None] = list(FIELDS)
         columns = [Column("dataset", ["Task"], stub=True)] + [Column(field, [FIELDS[field]]) for field in FIELDS]
     else:
-        holds = HOLDS[name]
+        holds = {
+            heading: column.held for heading, column in settings.readings(published.published_tables())[name].items()
+        }
         fields = [holds[column] for column in COLUMNS[name][1:]]
         columns = [Column("dataset", ["Task"], stub=True), Column("source", ["Source"], stub=True)]
         columns += [
             Column(column, _titles(published.heading(name, column), FIELDS[field] if field else NO_FIELD))
-            for column, field in holds.items()
+            for column, field in zip(COLUMNS[name][1:], fields, strict=True)
         ]
     rows = []
     for row in table.groups[0].rows:
@@ -171,15 +148,11 @@ def _titles(heading: str, held: str) -> list[str]:
 
 
 def _beside(name: str, view: str) -> str:
-    return f": ours and {published.title(name)} of the paper" if view == "compare" else ": ours"
+    return f": ours and {title(name)} of the paper" if view == "compare" else ": ours"
 
 
 def _published(view: str) -> list[str]:
     return ["Published: figures as printed in the paper."] if view == "compare" else []
-
-
-def _recipe(task: str) -> dict[str, Any]:
-    return datasets.composed(task)["recipe"]
 
 
 def _count(number: int | None) -> Value:

@@ -1,20 +1,11 @@
-"""The small records of tests/fixtures, as they are or in a copy that a test may change."""
+"""Views of the small records of tests/fixtures, and changes to a copy of them."""
 
 import json
-import shutil
 from pathlib import Path
-
-import pytest
 
 from dcft.results import sweeps
 from dcft.views import tables
 from tests.fixtures.make import RESULTS
-
-
-@pytest.fixture
-def results(tmp_path) -> Path:
-    """A copy of the records that a test may change."""
-    return shutil.copytree(RESULTS, tmp_path / "results")
 
 
 def build(name: str, view: str = "compare", results: Path = RESULTS, **settings) -> tables.Grid:

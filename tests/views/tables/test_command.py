@@ -1,33 +1,24 @@
 """`python scripts/tables.py`, as a user types it."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.conftest import ROOT
 from tests.views.tables.test_expected import EXPECTED
 
 
 @pytest.fixture
-def script(results):
-    def run(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-        command = [sys.executable, *python, str(ROOT / "scripts" / "tables.py"), *arguments, "--results", str(results)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-        return subprocess.run(command, cwd=results.parent, env=environment, capture_output=True, text=True)
-
-    return run
+def command(script, results):
+    """Run `python scripts/tables.py ...` on the copy of the records."""
+    return lambda *arguments: script("tables", *arguments, "--results", results)
 
 
 def names(results):
     return {path.name.rpartition(".")[0] for path in (results / "tables").iterdir()}
 
 
-def test_it_renders_everything_that_there_is_something_for(script, results):
+def test_it_renders_everything_that_there_is_something_for(command, results):
     for path in results.glob("runs/*/*/*.table3.*"):
         path.unlink()  # a sweep without any record
-    done = script()
+    done = command()
     assert done.returncode == 0, done.stderr
     published = {f"table{n}.published" for n in range(1, 11)}
     setup = {f"table{n}.{view}" for n in range(7, 11) for view in ("ours", "compare")}
@@ -39,8 +30,8 @@ def test_it_renders_everything_that_there_is_something_for(script, results):
         assert (results / "tables" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_one_view_of_one_table_is_printed_too(script, results):
-    done = script("table4", "--view", "compare", "--protocol", "half", "--baseline", "DCFT (d=8)")
+def test_one_view_of_one_table_is_printed_too(command, results):
+    done = command("table4", "--view", "compare", "--protocol", "half", "--baseline", "DCFT (d=8)")
     assert done.returncode == 0, done.stderr
     assert names(results) == {"table4.compare-half"}
     assert "− DCFT (d=8)" in done.stdout
@@ -48,8 +39,8 @@ def test_one_view_of_one_table_is_printed_too(script, results):
     assert done.stdout.splitlines()[-1] == str(results / "tables" / "table4.compare-half.html")
 
 
-def test_a_baseline_for_all_tables_is_used_where_it_is_a_row(script, results):
-    done = script("--view", "ours", "--baseline", "lora")
+def test_a_baseline_for_all_tables_is_used_where_it_is_a_row(command, results):
+    done = command("--view", "ours", "--baseline", "lora")
     assert done.returncode == 0, done.stderr
     compared = {path.name for path in (results / "tables").glob("*.ours.md") if "− LoRA" in path.read_text()}
     assert compared == {"table1.ours.md", "table3.ours.md", "demo.ours.md"}
@@ -67,8 +58,8 @@ def test_a_baseline_for_all_tables_is_used_where_it_is_a_row(script, results):
         (["table7", "--data-root", "/nowhere"], "data root /nowhere does not exist"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(script, results, arguments, message):
-    failed = script(*arguments)
+def test_bad_input_is_one_line_and_writes_nothing(command, results, arguments, message):
+    failed = command(*arguments)
     assert failed.returncode == 1
     assert failed.stdout == ""
     [line] = failed.stderr.strip().splitlines()
@@ -76,20 +67,9 @@ def test_bad_input_is_one_line_and_writes_nothing(script, results, arguments, me
     assert not (results / "tables").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(script, results):
+def test_a_folder_that_cannot_be_written_is_one_line(command, results):
     (results / "tables").write_text("a file")
-    failed = script("table2")
+    failed = command("table2")
     assert failed.returncode == 1
     assert failed.stderr.startswith(f"error: {results / 'tables'} cannot be written")
     assert len(failed.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "arguments", [["table1"], ["demo", "--view", "statistics"], ["table9", "--view", "ours"]], ids=" ".join
-)
-def test_no_view_imports_what_trains(script, arguments):
-    done = script(*arguments, python=("-X", "importtime"))
-    assert done.returncode == 0, done.stderr
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "dcft.views.tables" in imported
-    assert not {"torch", "transformers", "datasets", "peft"} & imported

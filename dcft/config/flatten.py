@@ -1,0 +1,11 @@
+"""Nested settings under dotted names."""
+
+from typing import Any
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every value that is no dictionary, by its dotted name: {"train": {"lr": 1}} gives {"train.lr": 1}."""
+    flat = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

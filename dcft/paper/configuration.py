@@ -1,0 +1,17 @@
+"""The suite's own configuration of the paper's tasks: DCFT on DeBERTaV3-base."""
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from dcft.config.compose import Composer
+
+_composer = cache(Composer)  # reads each YAML file once
+
+
+@cache
+def composed(task: str, preset: str = "table9") -> dict[str, Any]:
+    """Task and recipe, as `python run.py task=TASK preset=PRESET method=dcft model=deberta-v3-base` composes them."""
+    config = _composer()([f"task={task}", f"preset={preset}", "method=dcft", "model=deberta-v3-base"])
+    return {key: OmegaConf.to_container(config[key], resolve=True) for key in ("task", "recipe")}

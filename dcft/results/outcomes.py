@@ -1,0 +1,80 @@
+"""The numbers of a sweep, by row, task and seed. A missing number is None, and so is a mean over it."""
+
+from pathlib import Path
+
+from dcft.errors import UserError
+from dcft.results import protocols
+from dcft.results.records import is_done
+from dcft.results.sweeps import Row, Sweep
+
+
+class Outcomes:
+    """The records of a sweep, read by a protocol.
+
+    Args:
+        sweep: what was planned.
+        results: the folder with the records.
+        protocol: a key of `protocols.PROTOCOLS`.
+
+    Raises:
+        UserError: if there is no such protocol, or a file is not a record.
+    """
+
+    def __init__(self, sweep: Sweep, results: Path, protocol: str):
+        if protocol not in protocols.PROTOCOLS:
+            raise UserError(
+                f"protocol={protocol}: there is no such protocol; give one of {', '.join(protocols.PROTOCOLS)}"
+            )
+        self.sweep = sweep
+        self.protocol = protocol
+        self.records = sweep.records(results)
+        self.metrics = {place: protocols.evaluation(record, protocol) for place, record in self.records.items()}
+        self.paths = {(cell.row, cell.task, cell.seed): cell.record for cell in sweep.cells}
+
+    @property
+    def done(self) -> list[dict]:
+        """The records of finished runs, each once."""
+        return list({r["cell"]: r for r in self.records.values() if is_done(r)}.values())
+
+    def series(self, row: int, task: str, metric: str = "score") -> list[float | None]:
+        """One number a seed, in percent; `task` may be "average"."""
+        if task == "average":
+            return self._average([self.series(row, column.task, metric) for column in self.sweep.columns])
+        by_seed = [self.metrics.get((row, task, seed)) for seed in self.sweep.seeds]
+        return [metrics and metrics[metric] for metrics in by_seed]
+
+    def seconds(self, row: int, task: str) -> list[float | None]:
+        """Training time of each seed, without evaluations; `task` may be "average"."""
+        if task == "average":
+            return self._average([self.seconds(row, column.task) for column in self.sweep.columns])
+        by_seed = [self.records.get((row, task, seed)) for seed in self.sweep.seeds]
+        return [record["time"]["train_s"] if record and is_done(record) else None for record in by_seed]
+
+    @staticmethod
+    def _average(tasks: list[list[float | None]]) -> list[float | None]:
+        """The mean over tasks, seed by seed."""
+        return [
+            None if any(v is None for v in values) else sum(values) / len(values) for values in zip(*tasks, strict=True)
+        ]
+
+    def record_paths(self, row: int, task: str) -> list[str]:
+        """The records of a row on a task (on all tasks for "average"), as paths below the results folder."""
+        tasks = [column.task for column in self.sweep.columns] if task == "average" else [task]
+        places = [(row, task, seed) for task in tasks for seed in self.sweep.seeds]
+        return list(dict.fromkeys(self.paths[place] for place in places if place in self.records))
+
+    def adapter_size(self, row: int) -> tuple[int, str] | None:
+        """The number of parameters that the row's method trains, and the path of a record that says so.
+
+        None without a record, or if the number differs between tasks.
+        """
+        places = [place for place, record in self.records.items() if place[0] == row and record["params"]]
+        sizes = {self.records[place]["params"]["adapter"] for place in places}
+        return (sizes.pop(), self.paths[places[0]]) if len(sizes) == 1 else None
+
+    def blocks(self) -> dict[str, list[tuple[int, Row]]]:
+        """The rows of each backbone with their numbers, by the backbone's title."""
+        blocks: dict[str, list[tuple[int, Row]]] = {}
+        for index, row in enumerate(self.sweep.rows):
+            blocks.setdefault(row.model_title, []).append((index, row))
+        return blocks
