@@ -88,11 +88,13 @@ def audited():
 
 @pytest.fixture
 def script(monkeypatch, capsys, tmp_path):
-    """Run `python scripts/NAME.py ...` in the test's own folder, within this process: libraries are loaded already."""
+    """Run `python scripts/NAME.py ...` or `run.py` in the test's own folder, in this process, with torch loaded."""
 
     def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:
-        path = ROOT / "scripts" / f"{name}.py"
+        path = ROOT / "run.py" if name == "run" else ROOT / "scripts" / f"{name}.py"
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")  # so that it is taken back after run.py has set it
+        monkeypatch.delenv("HYDRA_FULL_ERROR")
         monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
         status, message = 0, ""
         try:

@@ -13,19 +13,19 @@ from tests.conftest import ROOT, SHORT
 RUN = ["task=toy_cls", "model=tiny-bert", *SHORT]
 
 
-def test_a_run_ends_with_the_path_of_its_record(command, tmp_path):
+def test_a_run_ends_with_the_path_of_its_record(command, script, tmp_path):
     first = command(*RUN)
     assert first.returncode == 0, first.stderr
     path = tmp_path / first.stdout.splitlines()[-1]
     record = json.loads(path.read_text())
     assert record["status"] == "done"
     assert f"accuracy  {record['history'][0]['score']:.2f}" in first.stdout
-    again = command(*RUN)  # answers from the record
+    again = script("run", *RUN)  # answers from the record
     assert (again.returncode, again.stdout.splitlines()) == (0, [first.stdout.splitlines()[-1]])
 
 
-def test_a_run_works_from_another_folder_and_writes_only_where_it_says(command, tmp_path):
-    done = command(*RUN, "results.dir=here/results", "outputs.dir=there")
+def test_a_run_writes_only_where_it_says(script, tmp_path):
+    done = script("run", *RUN, "results.dir=here/results", "outputs.dir=there")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"here", "there"}
 
@@ -47,8 +47,8 @@ def test_a_run_works_from_another_folder_and_writes_only_where_it_says(command, 
     ],
     ids=" ".join,
 )
-def test_bad_input_is_one_line_and_leaves_nothing(command, tmp_path, arguments):
-    failed = command(*arguments)
+def test_bad_input_is_one_line_and_leaves_nothing(script, tmp_path, arguments):
+    failed = script("run", *arguments)
     assert failed.returncode == 1
     assert failed.stdout == ""
     line = failed.stderr.strip()

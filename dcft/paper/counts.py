@@ -7,7 +7,7 @@ formulas are tested against the real architectures in tests/paper/test_counts.py
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcft.tuners.sizes import parameter_count
+from dcft.sizes import parameter_count
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from dcft.sizes import fits, fitting_kernels, subspace_size
 from dcft.tuners.base import LinearTunerConfig, LinearTunerModel, register
 from dcft.tuners.deconvolution import factors
 from dcft.tuners.factored import FactoredLayer
-from dcft.tuners.sizes import fits, fitting_kernels, subspace_size
 
 OFFICIAL_INIT_STD = 0.02  # official code: A, B and C are drawn from N(0, 0.02^2); the paper says "randomly"
 

@@ -21,22 +21,22 @@ def stored(tmp_path):
 
 
 def test_a_table_runs_what_is_missing(command, tmp_path):
-    first = command(*TABLE)
+    first = command(*PAIR)
     assert first.returncode == 0, first.stderr
-    assert "6 cells, 0 done, 6 to run; estimate: unknown" in first.stdout
-    assert "6 done" in first.stdout
+    assert "3 cells, 0 done, 3 to run; estimate: unknown" in first.stdout
+    assert "\n3 done\n" in first.stdout
     records = stored(tmp_path)
-    assert len(records) == 6
+    assert len(records) == 3
 
     gone = sorted(records)[0]
     gone.unlink()
-    plan = command(*TABLE, "dry=true")
+    plan = command(*PAIR, "dry=true")
     assert plan.returncode == 0
-    assert "6 cells, 5 done, 1 to run; estimate: about" in plan.stdout
+    assert "3 cells, 2 done, 1 to run; estimate: about" in plan.stdout
     assert not gone.exists()
-    second = command(*TABLE)
+    second = command(*PAIR)
     assert second.returncode == 0, second.stderr
-    assert "6 cells, 5 done, 1 to run" in second.stdout
+    assert "3 cells, 2 done, 1 to run" in second.stdout
     again = stored(tmp_path)
     assert {path for path in records if again[path] != records[path]} == {gone}
     assert json.loads(again[gone])["score"] == json.loads(records[gone])["score"]
@@ -53,14 +53,14 @@ def test_failing_cells_are_listed_with_their_commands(command):
     assert "3 to run, 3 of them failed" in command(*TABLE, "only=toy_pair", "dry=true", *failed.args[-3:]).stdout
 
 
-def test_filters_choose_what_runs(command, tmp_path):
-    plan = command(*TABLE, "only=toy_pair,toy_sim", "methods=lora", "dry=true")
+def test_filters_choose_what_runs(script, tmp_path):
+    plan = script("run", *TABLE, "only=toy_pair,toy_sim", "methods=lora", "dry=true")
     assert "2 cells, 0 done, 2 to run" in plan.stdout
     for setting, line in (
         ("only=rte", "only=rte is not in this table; give some of toy_pair, toy_sim"),
         ("methods=full", "methods=full is not in this table; give some of dcft, lora"),
     ):
-        refused = command(*TABLE, setting)
+        refused = script("run", *TABLE, setting)
         assert (refused.returncode, refused.stderr) == (1, f"error: {line}\n")
     assert stored(tmp_path) == {}
 
@@ -120,13 +120,13 @@ def test_data_that_are_not_there_stop_only_their_cells(command, tmp_path):
     rows = [f"{i}\tA man walks.\tSomebody walks.\t{('entailment', 'not_entailment')[i % 2]}\n" for i in range(40)]
     for split in ("train", "dev"):
         (glue / f"{split}.tsv").write_text(head + "".join(rows))
-    arguments = ["table=table6", "model=tiny-deberta", "data.root=data", *SHORT]
+    arguments = ["table=table4", "model=tiny-deberta", "data.root=data", "methods=full", *SHORT]
     ended = command(*arguments, "only=rte,cola")
     assert ended.returncode == 1
-    missing = "cannot run 5 cells: data/glue/CoLA/train.tsv does not exist; data.root=data must hold the official files"
+    missing = "cannot run 1 cell: data/glue/CoLA/train.tsv does not exist; data.root=data must hold the official files"
     assert missing in ended.stdout
-    assert "10 cells, 0 done, 5 to run, 5 cannot run" in ended.stdout
-    assert "5 cannot run, 5 done" in ended.stdout
+    assert "2 cells, 0 done, 1 to run, 1 cannot run" in ended.stdout
+    assert "1 cannot run, 1 done" in ended.stdout
     nothing = command(*arguments, "only=cola")
     assert nothing.returncode == 1
     assert nothing.stderr.startswith("error: nothing to run: data/glue/CoLA/train.tsv does not exist")

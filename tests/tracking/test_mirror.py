@@ -202,6 +202,7 @@ def trackio_rows(folder, table):
         return [dict(row) for row in database.execute(f"SELECT * FROM {table}")]
 
 
+@pytest.mark.slow
 def test_trackio_mirrors_the_same_names_without_a_network(command, tmp_path):
     pytest.importorskip("trackio")
     arguments = [*RUN[:2], "tracker=trackio", "tracker.group=table4", *SHORT]
@@ -230,6 +231,7 @@ def test_trackio_mirrors_the_same_names_without_a_network(command, tmp_path):
     assert len({row["run_id"] for row in trackio_rows(tmp_path / "tracks", "metrics")}) == 1
 
 
+@pytest.mark.slow
 def test_trackio_s_secret_is_never_shown(command, tmp_path):
     pytest.importorskip("trackio")
     where = {"TRACKIO_DIR": str(tmp_path / "tracks"), "TRACKIO_SERVER_URL": "127.0.0.1:9?write_token=SECRET"}
@@ -265,6 +267,7 @@ def test_an_unreachable_server_means_offline(cell, monkeypatch):
     read_back(config.work_dir)
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_never_asks(tmp_path):
     """W&B would ask for a key here, and wait for ever."""
     terminal, device = pty.openpty()

@@ -99,7 +99,12 @@ def folders(tmp_path, name):
     return [f"results.dir={tmp_path}/{name}/results", f"outputs.dir={tmp_path}/{name}/outputs"]
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("full", "lora", "dcft", "adalora, cutting", "sora")  # CI tests the rest, too
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_ten_steps_are_five_an_interruption_and_five_more_bit_for_bit(case, tmp_path, monkeypatch):
     interrupted = configure(*TEN_STEPS, *CASES[case], *folders(tmp_path, "interrupted"))
     watched(interrupted, monkeypatch, stop=7)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcft.sizes import fits, fitting_kernels, parameter_count, subspace_size
 from dcft.tuners.deconvolution import delta_weight, factors
-from dcft.tuners.sizes import fits, fitting_kernels, parameter_count, subspace_size
 
 
 @st.composite

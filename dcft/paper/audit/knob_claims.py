@@ -9,7 +9,7 @@ from dcft.paper.audit.claim_checks import Outcome, PrintedRows, claim, numbered
 from dcft.paper.audit.findings import UNTOLD, join, verdict
 from dcft.paper.audit.method_claims import LARGEST_KERNEL
 from dcft.paper.printed import value
-from dcft.tuners.sizes import fits
+from dcft.sizes import fits
 
 
 def _kernels(printed: PrintedRows, quantity: str) -> dict[int, dict[str, str]]:

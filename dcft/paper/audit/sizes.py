@@ -12,7 +12,7 @@ from dcft.paper.audit.averages import by_task
 from dcft.paper.audit.findings import TARGET_NAMES, Finding, join, row_id, row_name, verdict
 from dcft.paper.audit.units import ways
 from dcft.paper.printed import METHODS, READING, size, title
-from dcft.tuners.sizes import fits
+from dcft.sizes import fits
 
 RANKS = (1, 2, 4, 8, 16)
 BOTTLENECKS = (4, 8, 16, 32, 64)  # Zhang et al., 2023b (AdaLoRA), section 4, choose from these
