@@ -6,10 +6,8 @@ If the sweep dies instead, each process ends with the cell that it is at.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -20,15 +18,6 @@ from dcft.sweep import workers
 from dcft.sweep.workers import Worker
 
 
-@dataclass
-class LocalLauncherConfig:
-    _target_: str = "hydra_plugins.local_launcher.LocalLauncher"
-    n_jobs: int | None = None  # cells at once; null: one for each GPU, and one without a GPU
-
-
-ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="dcft")
-
-
 class LocalLauncher(Launcher):
     """Runs for each job what a person would type: `python run.py OVERRIDES`."""
 
@@ -36,7 +25,7 @@ class LocalLauncher(Launcher):
         self.n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        if self.n_jobs is not None and self.n_jobs < 1:
+        if self.n_jobs is not None and not (isinstance(self.n_jobs, int) and self.n_jobs >= 1):
             raise UserError(f"hydra.launcher.n_jobs={self.n_jobs}: give how many cells to run at once, at least 1")
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -1,23 +1,13 @@
 """`python run.py table=NAME`: run the cells of a table that have no record yet, on any Hydra launcher, then print it.
 
-Found by Hydra because of its folder's name; the folder must have no __init__.py, which would hide other plugins.
+Hydra finds this folder by its name, beside run.py. It is not installed, so that other Hydra applications do not see it. It
+has no __init__.py, which would hide the plugins that are installed.
 """
 
-from dataclasses import dataclass
-
-from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-
-
-@dataclass
-class TableSweeperConfig:
-    _target_: str = "hydra_plugins.table_sweeper.TableSweeper"
-
-
-ConfigStore.instance().store(group="hydra/sweeper", name="table", node=TableSweeperConfig, provider="dcft")
 
 
 class TableSweeper(Sweeper):
