@@ -82,8 +82,8 @@ class Sweep:
     def records(self, results: Path) -> dict[tuple[int, str, int], dict[str, Any]]:
         """The records there are, finished or failed, by row, task and seed."""
         paths = {cell.name: results / cell.record for cell in self.unique()}
-        found = {name: records.read(path) for name, path in paths.items() if path.is_file()}
-        return {(cell.row, cell.task, cell.seed): found[cell.name] for cell in self.cells if cell.name in found}
+        by_name = {name: records.read(path) for name, path in paths.items() if path.is_file()}
+        return {(cell.row, cell.task, cell.seed): by_name[cell.name] for cell in self.cells if cell.name in by_name}
 
     def write(self, results: Path) -> Path:
         """Write `results/sweeps/NAME.json`, completely or not at all.
