@@ -1,4 +1,4 @@
-"""What a figure shows: means over a sweep's records, and the paper's figures of the same rows, never both in one."""
+"""The numbers of a figure: means over a sweep's records, and the paper's means of the same rows. They never mix."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class OurNumbers:
         self.done = {key: record for key, record in self.outcomes.records.items() if is_done(record)}
 
     def _number(self, row: Row) -> int:
-        """Which row it is: rows may be equal but for settings that a row does not hold."""
+        """The place of a row in the sweep, by identity: two rows may be equal in all that a row holds."""
         return next(number for number, candidate in enumerate(self.sweep.rows) if candidate is row)
 
     def tasks(self, rows: Iterable[Row]) -> list[str]:
