@@ -16,13 +16,13 @@ PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "accelera
 
 def versions() -> dict[str, str]:
     """Installed versions of what computes a result."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def git() -> dict[str, Any] | None:
@@ -45,12 +45,12 @@ def git() -> dict[str, Any] | None:
 
 def hardware(processes: int = 1) -> dict[str, Any]:
     """Machine, processor, cores; how many processes share the run; threads and GPU of each."""
-    found = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}
-    found["processes"] = processes
+    description = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}
+    description["processes"] = processes
     if torch := sys.modules.get("torch"):
-        found["threads"] = torch.get_num_threads()
-        found["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return found
+        description["threads"] = torch.get_num_threads()
+        description["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return description
 
 
 def _cpu_name() -> str:

@@ -1,11 +1,11 @@
-"""What several seeds say: mean and spread, bootstrap intervals, paired comparisons. scipy is imported when needed."""
+"""Statistics over seeds: mean and spread, bootstrap intervals, paired comparisons. scipy is imported when needed."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 RESAMPLES = 9999  # scipy's default
-EXACT_SEEDS = 16  # up to so many pairs all 2^n signs are tried
+EXACT_SEEDS = 16  # with at most so many pairs, all 2^n signs are tried
 LEVEL = 0.95
 
 
@@ -20,7 +20,7 @@ class Summary:
 
 @dataclass
 class Paired:
-    """How much one method is better than another, seed by seed; `interval` and `p` are None for one seed."""
+    """The mean difference of two methods over paired seeds; `interval` and `p` are None for one seed."""
 
     mean: float
     interval: tuple[float, float] | None

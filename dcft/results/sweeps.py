@@ -1,7 +1,6 @@
 """A table's cells as a file, `results/sweeps/NAME.json`: what was planned, and which record belongs where.
 
-A sweep is all that a view needs besides the records themselves: tables, figures and reports read it and never compose a
-configuration. Nothing here imports torch or Hydra.
+Tables, figures and reports read sweeps and records. They never compose a configuration.
 """
 
 import json
@@ -40,7 +39,7 @@ class Row:
 
 @dataclass
 class Cell:
-    """One run of a row on a column. One that cannot be run (a file is missing) has no name and says why."""
+    """One run of a row on a column. A cell that cannot be run (a file is missing) has a problem and no name."""
 
     row: int
     task: str
@@ -49,8 +48,8 @@ class Cell:
     name: str | None = None
     record: str | None = None  # path below the results folder
     problem: str | None = None
-    train_samples: int = 0  # how many rows it trains on, counting each time
-    dev_samples: int = 0  # how many rows it scores, in all evaluations together
+    train_samples: int = 0  # rows that it trains on, over all epochs
+    dev_samples: int = 0  # rows that it scores, over all evaluations
 
     @property
     def command(self) -> str:
@@ -72,18 +71,18 @@ class Sweep:
     average: bool = True  # a last column with the mean over tasks
     times: bool = False  # a second line a row, with training times
     baseline: str | None = None  # title of the row that others are compared with
-    overrides: list[str] = field(default_factory=list)  # of the command line: what makes it differ from conf/table
-    digest: str = ""  # of everything that the plan was made from
+    overrides: list[str] = field(default_factory=list)  # of the command line: differences from conf/table
+    digest: str = ""  # of all that the plan depends on
 
     def unique(self) -> list[Cell]:
         """Every cell once: rows may share one. Cells that cannot be run are not among them."""
         return list({cell.name: cell for cell in self.cells if cell.name}.values())
 
     def records(self, results: Path) -> dict[tuple[int, str, int], dict[str, Any]]:
-        """The records there are, finished or failed, by row, task and seed."""
+        """The records of finished and failed runs, by row, task and seed."""
         paths = {cell.name: results / cell.record for cell in self.unique()}
-        found = {name: records.read(path) for name, path in paths.items() if path.is_file()}
-        return {(cell.row, cell.task, cell.seed): found[cell.name] for cell in self.cells if cell.name in found}
+        by_name = {name: records.read(path) for name, path in paths.items() if path.is_file()}
+        return {(cell.row, cell.task, cell.seed): by_name[cell.name] for cell in self.cells if cell.name in by_name}
 
     def write(self, results: Path) -> Path:
         """Write `results/sweeps/NAME.json`, completely or not at all.

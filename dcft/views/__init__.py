@@ -1,1 +1,1 @@
-"""Tables, figures and the report over records. Views run nothing."""
+"""Tables, figures and the report over records. Views run no cell."""

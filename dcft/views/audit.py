@@ -1,4 +1,4 @@
-"""The audit on paper and screen: terminal, Markdown and LaTeX. A view: it computes nothing of its own."""
+"""The audit's findings as text: on the terminal, in Markdown and in LaTeX."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ from dcft.views.tables import escape
 
 RESULTS = Path("results/audit")
 PIPED_WIDTH = 110  # characters, where there is no terminal to ask
-KINDS = {  # in the order of the report; what each kind asks
+KINDS = {  # kind of a finding -> the question that it answers, in the order of the report
     "average": "Does the mean of the printed figures give the printed average?",
     "equal rows": "Do different methods have different results?",
     "clash": "Is a figure that several tables print the same in all of them?",
@@ -74,7 +74,7 @@ class Section:
 
 
 def counts(findings: list[Finding]) -> pd.DataFrame:
-    """How many were checked and how they came out, by kind."""
+    """The number of findings of each kind, by verdict."""
     frame = pd.DataFrame([vars(finding) for finding in findings])
     table = pd.crosstab(frame["kind"], frame["verdict"]).reindex(index=list(KINDS), columns=VERDICTS, fill_value=0)
     table.insert(0, "checked", table.sum(axis=1))
@@ -82,7 +82,7 @@ def counts(findings: list[Finding]) -> pd.DataFrame:
 
 
 def listed(findings: list[Finding], kind: str) -> list[Finding]:
-    """What the report lists of a kind: all that does not hold or cannot be told; of the grid, its summaries."""
+    """The findings that the report lists: those that do not hold or cannot be told; of the kind "grid", summaries."""
     chosen = [finding for finding in findings if finding.kind == kind]
     if kind == "grid":
         return [finding for finding in chosen if finding.table == "Tables 1 to 6"]
@@ -111,7 +111,7 @@ def parameters_sections(audit: Audit) -> list[Section]:
 
 
 def show(audit: Audit, console: Console | None = None) -> None:
-    """Print the sizes, what does not hold and how much was checked; one line each, since a terminal is narrow."""
+    """Print the sizes, the findings that do not hold and their number; one line each, since a terminal is narrow."""
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     [sizes] = parameters_sections(audit)
     columns = ["Table", "Row, as we read it", "Printed", "By formula", "Head, not printed", "Agrees in"]

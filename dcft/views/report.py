@@ -1,6 +1,6 @@
-"""The report: one HTML page with all tables, figures and findings, where every own number leads to its record.
+"""The report: one HTML page with all tables, figures and findings. Every number of ours links to its record.
 
-A view: it reads sweeps, records and results/paper, and runs nothing. The page loads nothing: pictures are inside.
+The page loads no other file: pictures are inside.
 """
 
 import base64
@@ -94,7 +94,7 @@ def build(results: Path) -> str:
 
 
 def facts(kept: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
-    """What was run, where, when and with which code: each distinct value, with the number of records that have it."""
+    """Backbones, seeds, hardware, code and versions of the records: each value, with its number of records."""
     kept = list(kept)
     distinct: dict[str, Counter] = {
         "Backbones": Counter(record["model"] for record in kept),
@@ -159,7 +159,7 @@ def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
 
 
 def _wanted(sweep: Sweep, view: str) -> bool:
-    """Ours alone is what "compare" shows where the paper has nothing, and one seed has no statistics."""
+    """Whether a view differs from "ours": "compare" needs rows of the paper, "statistics" needs several seeds."""
     beside = any(row.paper for row in sweep.rows)
     return {"compare": beside, "ours": True, "statistics": len(sweep.seeds) > 1}[view]
 
@@ -178,7 +178,7 @@ def _picture(picture: figures.Picture) -> dict[str, str]:
 
 
 def _summaries(by_path: dict[str, dict[str, Any]], sweeps: list[Sweep]) -> list[dict[str, Any]]:
-    """Every record, with what tells it from the others."""
+    """Every record, with its command and the settings that not all records share."""
     commands = {cell.record: cell.command for sweep in sweeps for cell in sweep.cells if cell.record}
     flat = {path: _settings(record["config"]) for path, record in by_path.items()}
     common = Counter((key, show(value)) for settings in flat.values() for key, value in settings.items())

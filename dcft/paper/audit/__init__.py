@@ -1,7 +1,6 @@
-"""An audit of the paper's figures: everything in results/paper that can be computed, computed.
+"""An audit of the paper's figures: every figure of results/paper that others or a formula give is computed again.
 
-`run` reads the published figures and returns the findings; `dcft.views.audit` prints and writes them. Nothing here
-trains, loads a model or imports torch.
+`run` reads the printed figures and returns the findings; `dcft.views.audit` prints and writes them. No model is loaded.
 """
 
 from dataclasses import dataclass

@@ -59,22 +59,22 @@ def equal_rows(cells: pd.DataFrame) -> list[Finding]:
             continue
         rows = [row for _, row in part.groupby("line", sort=False)]
         twins = [
-            (one.iloc[0], two.iloc[0], len(by_task(one)))
-            for index, one in enumerate(rows)
-            for two in rows[index + 1 :]
-            if by_task(one) == by_task(two) and one.iloc[0]["method"] != two.iloc[0]["method"]
+            (row.iloc[0], other.iloc[0], len(by_task(row)))
+            for index, row in enumerate(rows)
+            for other in rows[index + 1 :]
+            if by_task(row) == by_task(other) and row.iloc[0]["method"] != other.iloc[0]["method"]
         ]
         findings += [
             Finding(
-                id=f"equal-rows/{table}/{row_id(one)}/{row_id(two)}",
+                id=f"equal-rows/{table}/{row_id(row)}/{row_id(other)}",
                 kind="equal rows",
                 table=title(table),
-                what=f"{row_name(one)} and {row_name(two)} are two methods with results of their own",
+                what=f"{row_name(row)} and {row_name(other)} are two methods with results of their own",
                 printed=f"{tasks} scores each",
                 computed="equal in every digit",
                 verdict=verdict(False),
             )
-            for one, two, tasks in twins
+            for row, other, tasks in twins
         ]
         if not twins:
             findings.append(

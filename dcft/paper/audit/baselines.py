@@ -22,9 +22,9 @@ def same(task: str, printed: str, source: str) -> bool:
     return len(ours) == 1 and shorten(Fraction(sum(theirs)) / len(theirs), digits) == Fraction(ours[0])
 
 
-def same_size(one: str, other: str) -> bool:
+def same_size(text: str, other: str) -> bool:
     """Whether two printed sizes are the same number: "0.3M" and "0.30M"."""
-    return size(one) == size(other)
+    return size(text) == size(other)
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity

@@ -1,4 +1,4 @@
-"""What the audit says: one finding for everything that it checked."""
+"""Findings of the audit: a figure or a statement, what was computed, and a verdict."""
 
 from dataclasses import dataclass
 

@@ -83,9 +83,9 @@ def step_second(printed: PrintedRows, claimed: Decimal) -> Outcome:
 @numbered
 def step_three_times(printed: PrintedRows, claimed: Decimal) -> Outcome:
     times = _steps(printed, "time")
-    one, eight = times[1], times[8]
-    ratios = ", ".join(f"{HEADINGS[task]} {one[task] / eight[task]:.1f}" for task in one)
-    total = sum(one.values()) / sum(eight.values())
+    slow, fast = times[1], times[8]
+    ratios = ", ".join(f"{HEADINGS[task]} {slow[task] / fast[task]:.1f}" for task in slow)
+    total = sum(slow.values()) / sum(fast.values())
     return f"{ratios}; all tasks together {total:.1f}", verdict(round(total) == claimed)
 
 

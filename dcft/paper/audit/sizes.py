@@ -92,9 +92,9 @@ def check(cells: pd.DataFrame, others: pd.DataFrame) -> tuple[list[Finding], pd.
     for _, row in rows.iterrows():
         count, head = adapter_count(row), head_count(row)
         whole = counts.backbone(counts.SHAPES[row["model"]]) + head
-        found = ways(count, row["params"], whole) if count is not None else []
+        agreeing = ways(count, row["params"], whole) if count is not None else []
         note = "; ".join(
-            [*_notes(row, count, whole, found, rows), *([] if found else _origins(row, count, cells, others))]
+            [*_notes(row, count, whole, agreeing, rows), *([] if agreeing else _origins(row, count, cells, others))]
         )
         computed = f"{count:,}" if count is not None else "the paper names no rank"
         findings.append(
@@ -105,7 +105,7 @@ def check(cells: pd.DataFrame, others: pd.DataFrame) -> tuple[list[Finding], pd.
                 what=f"size of {row_name(row)}",
                 printed=row["params"],
                 computed="; ".join(filter(None, [computed, note])),
-                verdict=verdict(bool(found)),
+                verdict=verdict(bool(agreeing)),
             )
         )
         lines.append(
@@ -116,7 +116,7 @@ def check(cells: pd.DataFrame, others: pd.DataFrame) -> tuple[list[Finding], pd.
                 "printed": row["params"],
                 "computed": count,
                 "head": 0 if row["method"] == "full" else head,
-                "agrees": ", ".join(found) or "no",
+                "agrees": ", ".join(agreeing) or "no",
                 "note": note,
             }
         )
@@ -124,14 +124,14 @@ def check(cells: pd.DataFrame, others: pd.DataFrame) -> tuple[list[Finding], pd.
     return [*findings, _units(table), _heads(cells)], table
 
 
-def _notes(row: pd.Series, count: int | None, whole: int, found: list[str], rows: pd.DataFrame) -> list[str]:
+def _notes(row: pd.Series, count: int | None, whole: int, agreeing: list[str], rows: pd.DataFrame) -> list[str]:
     """Why printed and computed differ, or what a reader must know to see that they agree."""
     notes = []
     if row["params"].endswith("%") and count is not None:
         notes.append(f"{100 * count / whole:.4f} % of {whole:,}")
     if row["method"] == "dcft":
-        notes += _dcft_notes(row, whole, found, rows)
-    elif row["method"] not in ("full", "bitfit") and not found:
+        notes += _dcft_notes(row, whole, agreeing, rows)
+    elif row["method"] not in ("full", "bitfit") and not agreeing:
         tried = list(configurations(row))
         hits = [name for name, tried_count in tried if ways(tried_count, row["params"], whole)]
         if hits:
@@ -161,14 +161,14 @@ def _origins(row: pd.Series, count: int | None, cells: pd.DataFrame, others: pd.
     return notes
 
 
-def _dcft_notes(row: pd.Series, whole: int, found: list[str], rows: pd.DataFrame) -> list[str]:
+def _dcft_notes(row: pd.Series, whole: int, agreeing: list[str], rows: pd.DataFrame) -> list[str]:
     shape = counts.SHAPES[row["model"]]
     notes = []
     if row["params"].endswith("%"):
         tried = list(configurations(row))
         hits = [name for name, count in tried if ways(count, row["params"], whole)]
         notes.append(f"of {len(tried)} kernels tried {join(hits) or 'none'} gives it")
-    if not found:
+    if not agreeing:
         notes.append(f"{adapter_count(row) / 1024:.2f}k")
         same = [(rows[name] == row[name]) for name in ("model", "method", "kernel", "stride", "targets")]
         elsewhere = [text for text in rows.loc[np.logical_and.reduce(same), "params"].unique() if text != row["params"]]

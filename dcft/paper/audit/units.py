@@ -35,10 +35,10 @@ def ways(count: int, printed: str, whole: int | None = None) -> list[str]:
     digits, target = decimals(number), Fraction(number)
     power = POWERS[suffix]
     bases = {f"10^{3 * power} ": 1000, f"2^{10 * power} ": 1024} if power else {"": 1}
-    found = []
+    agreeing = []
     for unit, base in bases.items():
         value = Fraction(100 * count, whole) if suffix == "%" else Fraction(count, base**power)
         hits = [how for how in ("rounded", "cut") if shorten(value, digits, how == "cut") == target]
         if hits:
-            found.append(unit.strip() or "plain" if len(hits) == 2 else unit + hits[0])
-    return found
+            agreeing.append(unit.strip() or "plain" if len(hits) == 2 else unit + hits[0])
+    return agreeing

@@ -1,4 +1,4 @@
-"""The figures: functions of a sweep, its records and the paper's printed numbers. Views: they never run anything.
+"""The figures: functions of a sweep, its records and the paper's printed numbers.
 
 A figure is drawn where there is something to show: Figures 2 and 3 from records alone, the others from records beside
 the paper's numbers, and (named `FIGURE.paper`) from the paper's numbers alone.

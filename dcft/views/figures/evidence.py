@@ -1,4 +1,4 @@
-"""What a figure shows: means over a sweep's records, and the paper's figures of the same rows, never both in one."""
+"""The numbers of a figure: means over a sweep's records, and the paper's means of the same rows. They never mix."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from dcft.results.outcomes import Outcomes
 from dcft.results.records import is_done
 from dcft.results.statistics import summary
 from dcft.results.sweeps import Column, Row, Sweep
+from dcft.views.time_units import HOURS
 
 PROTOCOL = "best"  # of dcft.results.protocols: which evaluation is a run's score
 
@@ -36,14 +37,14 @@ class OurNumbers:
         self.done = {key: record for key, record in self.outcomes.records.items() if is_done(record)}
 
     def _number(self, row: Row) -> int:
-        """Which row it is: rows may be equal but for settings that a row does not hold."""
-        return next(number for number, one in enumerate(self.sweep.rows) if one is row)
+        """The place of a row in the sweep, by identity: two rows may be equal in all that a row holds."""
+        return next(number for number, candidate in enumerate(self.sweep.rows) if candidate is row)
 
     def tasks(self, rows: Iterable[Row]) -> list[str]:
         """The tasks on which any of these rows has a finished record, in the order of the sweep."""
         numbers = {self._number(row) for row in rows}
-        found = {task for number, task, _ in self.done if number in numbers}
-        return [column.task for column in self.sweep.columns if column.task in found]
+        tasks = {task for number, task, _ in self.done if number in numbers}
+        return [column.task for column in self.sweep.columns if column.task in tasks]
 
     def records(self, row: Row, task: str) -> list[dict[str, Any]]:
         """The finished records of a row on a task, by seed."""
@@ -57,8 +58,8 @@ class OurNumbers:
         by_seed = list(zip(*(series(number, task) for task in tasks), strict=True))
         if any(value is None for values in by_seed for value in values):
             return None
-        found = summary([sum(values) / len(values) for values in by_seed])
-        return Mean(found.mean, found.std) if found else None
+        over_seeds = summary([sum(values) / len(values) for values in by_seed])
+        return Mean(over_seeds.mean, over_seeds.std) if over_seeds else None
 
     def parameters(self, row: Row) -> int | None:
         """Trained parameters without the head; None without a record."""
@@ -83,11 +84,11 @@ class PaperNumbers:
 
     def mean(self, row: Row, tasks: list[str], quantity: str) -> Mean | None:
         """The mean of the printed figures of these tasks (percent, or seconds); None if one is blank."""
-        found = self._find(row)
-        found = found[(found["quantity"] == quantity) & found["task"].isin(tasks)].set_index("task")["value"]
-        if not tasks or len(found) < len(tasks):
+        figures = self._find(row)
+        figures = figures[(figures["quantity"] == quantity) & figures["task"].isin(tasks)]["value"]
+        if not tasks or len(figures) < len(tasks):
             return None
-        return Mean(float(found.mean()) * (3600 if quantity == "time" else 1))
+        return Mean(float(figures.mean()) * (HOURS.seconds if quantity == "time" else 1))
 
     def parameters(self, row: Row) -> float | None:
         """The printed size, with k and M as 10^3 and 10^6; None where it is blank, or a percentage (Table 3)."""

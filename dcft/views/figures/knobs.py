@@ -39,8 +39,8 @@ class Series(NamedTuple):
 
     def points(self, knob: str, tasks: list[str], quantity: str) -> list[tuple[int, Mean]]:
         """Setting and mean, of the rows that have one."""
-        found = {row.knobs[knob]: self.source.mean(row, tasks, quantity) for row in self.rows}
-        return [(x, found[x]) for x in sorted(found) if found[x]]
+        means = {row.knobs[knob]: self.source.mean(row, tasks, quantity) for row in self.rows}
+        return [(x, means[x]) for x in sorted(means) if means[x]]
 
 
 def _curves(evidence: Evidence, rows: list[Row], knob: str, label: str, fixed: list[str]) -> Figure | None:
@@ -60,13 +60,13 @@ def _curves(evidence: Evidence, rows: list[Row], knob: str, label: str, fixed: l
             name = f"paper: {model_title(printed)}{which}"
             series.append(Series(evidence.printed, name, same, style.printed_look(number)))
     tasks = evidence.tasks
-    ours = [one for one in series if one.source is evidence.own and one.points(knob, tasks, "score")]
+    ours = [curve for curve in series if curve.source is evidence.own and curve.points(knob, tasks, "score")]
     if not groups or not (ours or evidence.only_printed):
         return None
     settings = sorted({row.knobs[knob] for group in groups.values() for row in group})
     figure, [[scores, times]] = style.new(1, 2)
     for axes, quantity in ((scores, "score"), (times, "time")):
-        drawn = [(one, points) for one in series if (points := one.points(knob, tasks, quantity))]
+        drawn = [(curve, points) for curve in series if (points := curve.points(knob, tasks, quantity))]
         _panel(axes, quantity, drawn)
         axes.set_xscale("log", base=2)
         axes.set_xticks(settings, map(str, settings))
@@ -100,7 +100,7 @@ def pareto(evidence: Evidence) -> Figure | None:
     beats in both."""
     rows = evidence.sweep.rows
     tasks = evidence.tasks
-    panels: dict[str, dict[str, list[tuple[float, float, str]]]] = {}  # by backbone, then by who says so
+    panels: dict[str, dict[str, list[tuple[float, float, str]]]] = {}  # by backbone, then by source
     for source, kind in ((evidence.own, "ours"), (evidence.printed, "paper")):
         for row in rows:
             score, size = source.mean(row, tasks, "score"), source.parameters(row)

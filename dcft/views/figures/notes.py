@@ -1,4 +1,4 @@
-"""What a reader must know of the numbers in a figure: the tables' own words."""
+"""Titles and foot notes of figures, in the words of the tables."""
 
 from dcft.paper.printed import title
 from dcft.views.figures.evidence import Evidence
@@ -9,7 +9,7 @@ BESIDE = ("kernel", "stride", "pareto")  # figures that show the paper's numbers
 
 
 def tags(evidence: Evidence) -> list[str]:
-    """What belongs into the title itself: whose numbers they are, toy data, a substitute backbone."""
+    """Labels for the title: the paper's numbers alone, toy data, a substitute backbone."""
     return [AS_PRINTED] if evidence.only_printed else notes.collect(evidence.own.outcomes).labels
 
 

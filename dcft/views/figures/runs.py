@@ -19,12 +19,12 @@ CURVE_POINTS = 100  # a curve of more losses is drawn as means of neighbours
 
 def _compared(evidence: Evidence, task: str | None = None) -> dict[str, list[Row]]:
     """The rows of both methods with records (on a task), by backbone; backbones with only one of them left out."""
-    found: dict[str, list[Row]] = {}
+    by_model: dict[str, list[Row]] = {}
     for row in evidence.sweep.rows:
         tasks = evidence.own.tasks([row])
         if row.method in METHODS and tasks and (task is None or task in tasks):
-            found.setdefault(row.model, []).append(row)
-    return {model: rows for model, rows in found.items() if len({row.method for row in rows}) == len(METHODS)}
+            by_model.setdefault(row.model, []).append(row)
+    return {model: rows for model, rows in by_model.items() if len({row.method for row in rows}) == len(METHODS)}
 
 
 def figure2(evidence: Evidence) -> Figure | None:

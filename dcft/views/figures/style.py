@@ -1,4 +1,4 @@
-"""How figures look: told apart without colour, text that does not overlap, files with the same bytes each time."""
+"""The style of figures: series that differ without colour, texts that do not overlap, reproducible files."""
 
 import io
 import textwrap

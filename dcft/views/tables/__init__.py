@@ -1,7 +1,7 @@
-"""Tables: views over sweeps, records and the paper's printed figures. They compute, they never run anything.
+"""Tables of sweeps, records and the paper's printed figures.
 
-`build` and `published` give a `Grid`; `show` prints one, `write` keeps it in every format. Grids hold text, numbers,
-marks and the paths of records; formats know nothing else. Nothing here imports torch, transformers or datasets.
+`build`, `published_grid` and `setup` return a `Grid`; `show` prints it, `write` writes it in every format. A grid holds
+texts, numbers, marks and paths of records. The formats (Markdown, LaTeX, CSV, HTML) read nothing but the grid.
 """
 
 from pathlib import Path
@@ -74,7 +74,7 @@ def build(
 
 
 def views(sweep: Sweep) -> list[str]:
-    """The views of a sweep that say something: a comparison needs published rows, statistics need seeds."""
+    """The views that a sweep has: "compare" needs rows of the paper, "statistics" needs several seeds."""
     compared = ["compare"] if any(row.paper for row in sweep.rows) else []
     return ["ours", *compared, *(["statistics"] if len(sweep.seeds) > 1 else [])]
 

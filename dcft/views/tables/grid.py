@@ -1,4 +1,4 @@
-"""What a table is: text in cells, behind each figure its value, its mark and its records. Formats know only this."""
+"""A table: texts in cells, with the number, the mark and the records of each figure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from dcft.paper.printed import amount
 
 @dataclass
 class Part:
-    """One figure of a cell: a cell has two where the paper prints a pair."""
+    """One figure of a cell. A cell has two where the paper prints a pair (MNLI, SQuAD)."""
 
     text: str
     number: float | None = None  # in the unit that is printed; #Params one by one
@@ -23,7 +23,7 @@ class Value:
 
     parts: list[Part] = field(default_factory=list)
     separator: str = "/"
-    n: int | None = None  # seeds behind it
+    n: int | None = None  # number of seeds
     records: list[str] = field(default_factory=list)  # paths below the results folder
 
     @property
@@ -97,7 +97,7 @@ class Grid:
 
     name: str
     view: str
-    caption: str  # says what the numbers are, whichever format shows them
+    caption: str  # names protocol, seeds, data and backbones, in every format
     columns: list[Column]
     groups: list[Group]
     notes: list[str]

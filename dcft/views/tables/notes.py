@@ -1,4 +1,4 @@
-"""What must be said with the numbers of a sweep, in every view and format: what they are, and what is missing."""
+"""Captions and notes of a sweep's tables: protocol, seeds, data, backbones, and which cells are blank."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data,
 
 @dataclass
 class Notes:
-    """Labels and facts belong to the caption, which no format may lose; the lines explain."""
+    """Labels and facts are for the caption, which every format shows. Lines are for the notes below the table."""
 
     labels: list[str]
     facts: list[str]
     lines: list[str]
 
     def caption(self, text: str) -> str:
-        """A caption that cannot be taken for the paper's."""
+        """A caption with labels before it and facts after it, so that nobody takes the table for the paper's."""
         return "".join(f"[{label}] " for label in self.labels) + f"{text} ({'; '.join(self.facts)})"
 
 
 def collect(outcomes: Outcomes) -> Notes:
-    """Everything that a reader must know of a sweep's numbers."""
+    """The notes that every table and figure of a sweep needs."""
     sweep, done = outcomes.sweep, outcomes.done
     toy = any(column.toy for column in sweep.columns)
     substitutes = _distinct(row.model_title for row in sweep.rows if row.substitute)
@@ -61,7 +61,7 @@ def collect(outcomes: Outcomes) -> Notes:
 
 
 def _limits(done: list[dict]) -> list[str]:
-    """What of the data or the training was left out."""
+    """Limits on data or training."""
     limits = []
     if partial := _distinct(r["config"]["task"]["title"] for r in done if not r["data_source"]["complete"]):
         limits.append(f"a part of the data only: {', '.join(partial)}")
@@ -101,7 +101,7 @@ def _missing(outcomes: Outcomes) -> list[str]:
 
 
 def figures(outcomes: Outcomes) -> list[str]:
-    """What sizes, times and marks are."""
+    """Explanations of sizes, times and marks."""
     lines = ["#Params: parameters that the method trains, the task's head not counted."]
     for index, row in enumerate(outcomes.sweep.rows):
         sizes = [record["params"] for place, record in outcomes.records.items() if place[0] == index]
@@ -117,7 +117,7 @@ def figures(outcomes: Outcomes) -> list[str]:
 
 
 def comparison(outcomes: Outcomes, averaged: bool) -> list[str]:
-    """What the published lines are, and what a difference is worth; `averaged`: whether they have an average."""
+    """Explanations of published lines and differences; `averaged`: whether the published lines have an average."""
     rows = outcomes.sweep.rows
     lines = [
         f"Published: {printed.title(outcomes.sweep.table)}, figures as printed in the paper.",
@@ -140,13 +140,13 @@ def comparison(outcomes: Outcomes, averaged: bool) -> list[str]:
 
 
 def distance(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
-    """What the lines of a baseline are."""
+    """Explanations of the lines that compare with a baseline."""
     names = _distinct(outcomes.sweep.rows[row].title for row in baseline.values())
     return [f"− {name}: our score minus that of {name} on the same backbone and seeds, the mean." for name in names]
 
 
 def seeds(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
-    """How intervals and p come about, and what they can tell with so few seeds."""
+    """How intervals and p are computed, and the smallest p that this number of seeds allows."""
     n = len(outcomes.sweep.seeds)
     lines = [
         "Scores: the mean of MNLI's pair, F1 for SQuAD. Intervals: percentile bootstrap of the mean over seeds "

@@ -49,11 +49,11 @@ def _grid(outcomes: Outcomes, baseline: dict[str, int], view: str, paper: dict[t
     titles = {column.task: column.title for column in sweep.columns} | {"average": "Avg."}
     columns += [Column(key, [titles[key]]) for key in keys]
     mark(groups, columns, "ours")  # the printed figures bring the marks that they have in their own table
-    says = notes.collect(outcomes)
-    lines = says.lines + notes.figures(outcomes)
+    about = notes.collect(outcomes)
+    lines = about.lines + notes.figures(outcomes)
     lines += notes.comparison(outcomes, any(key == "average" for *_, key in paper)) if paper else []
     lines += notes.distance(outcomes, baseline)
-    caption = says.caption(sweep.caption + (f": ours and {title(sweep.table)} of the paper" if paper else ""))
+    caption = about.caption(sweep.caption + (f": ours and {title(sweep.table)} of the paper" if paper else ""))
     return Grid(sweep.name, view, caption, columns, groups, lines, outcomes.protocol)
 
 

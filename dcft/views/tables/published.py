@@ -13,18 +13,19 @@ the printed marks can be compared, the two agree in all but these cells:
 from functools import cache
 
 import pandas as pd
+import yaml
 
+from dcft.config.conf import CONF
 from dcft.errors import UserError
 from dcft.paper import printed
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, mark, plain, printed_size
 
-CAPTIONS = {
-    "table1": "DCFT and other methods on the GLUE benchmark",
-    "table2": "DCFT on four tasks with DeBERTaV2-xxlarge",
-    "table3": "DCFT and other methods on SQuAD, exact match / F1",
-    "table4": "DCFT with different kernel sizes",
-    "table5": "DCFT with different strides at kernel size 8",
-    "table6": "DCFT on different weight matrices",
+
+def _caption(name: str) -> str:
+    return yaml.safe_load((CONF / "table" / f"{name}.yaml").read_text(encoding="utf-8"))["table"]["caption"]
+
+
+CAPTIONS = {name: _caption(name) for name in printed.RESULTS} | {
     "table7": "Sizes and metrics of the GLUE data sets",
     "table8": "Sizes and metrics of the SQuAD data sets",
     "table9": "Training values for GLUE",
@@ -85,15 +86,15 @@ def published_grid(name: str) -> Grid:
 
 def counterparts(name: str) -> dict[tuple[str, str, str, str], Value]:
     """The printed cells of one of Tables 1 to 6 with their marks, by label, model, quantity, and task or "params"."""
-    grid, found = published_grid(name), {}
+    grid, values = published_grid(name), {}
     for group in grid.groups:
         for row, line in group.lines:
             for column, value in zip(grid.columns, line.values, strict=True):
                 if not column.stub:
-                    found[row.title, row.model, line.quantity, column.key] = value
+                    values[row.title, row.model, line.quantity, column.key] = value
     for _, row in published_tables()[name].iterrows():
-        found.setdefault((row["label"], row["model"], "score", "params"), printed_size(row["params"]))
-    return found
+        values.setdefault((row["label"], row["model"], "score", "params"), printed_size(row["params"]))
+    return values
 
 
 @cache

@@ -34,14 +34,14 @@ def view(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
                 values += _against(outcomes, index, baseline.get(block), task) if baseline else []
                 lines.append(Line(values, "ours", "score", task))
             groups[-1].rows.append(Row(row.title, lines, row.method, row.model))
-    says = notes.collect(outcomes)
+    about = notes.collect(outcomes)
     return Grid(
         sweep.name,
         "statistics",
-        says.caption(f"{sweep.caption}: statistics over seeds"),
+        about.caption(f"{sweep.caption}: statistics over seeds"),
         columns,
         groups,
-        says.lines + notes.seeds(outcomes, baseline),
+        about.lines + notes.seeds(outcomes, baseline),
         outcomes.protocol,
     )
 
@@ -52,10 +52,14 @@ def _alone(outcomes: Outcomes, row: int, task: str) -> list[Value]:
     paths = outcomes.record_paths(row, task)
     n = sum(score is not None for score in series)
     values = [plain(str(n), n)]
-    if one := statistics.summary(series):
-        mean = Part(decimal(one.mean), one.mean, one.std, "score")
-        spread = [] if one.std is None else [Part(f"{one.std:.2f}", one.std)]
-        values += [Value([mean]), Value(spread), _interval(statistics.interval(series))]
+    if summary := statistics.summary(series):
+        mean, std = summary.mean, summary.std
+        spread = [] if std is None else [Part(f"{std:.2f}", std)]
+        values += [
+            Value([Part(decimal(mean), mean, std, "score")]),
+            Value(spread),
+            _interval(statistics.interval(series)),
+        ]
     else:
         values += [Value(), Value(), Value()]
     for value in values:

@@ -173,12 +173,12 @@ def _setting(number: float | None) -> Value:
 
 def _sources(recipes: dict[str, dict], titles: dict[str, str], fields: list[str]) -> list[str]:
     """Where our values come from: a line a source, with the tasks where it is not that of all."""
-    found: dict[str, dict[str, list[str]]] = {}
+    by_source: dict[str, dict[str, list[str]]] = {}
     for field in fields:
         for task, recipe in recipes.items():
-            found.setdefault(recipe["sources"][field], {}).setdefault(field, []).append(titles[task])
+            by_source.setdefault(recipe["sources"][field], {}).setdefault(field, []).append(titles[task])
     lines = []
-    for source, named in found.items():
+    for source, named in by_source.items():
         words = [
             FIELDS[f] + ("" if len(tasks) == len(recipes) else f" ({', '.join(tasks)})") for f, tasks in named.items()
         ]
