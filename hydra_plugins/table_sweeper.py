@@ -1,6 +1,6 @@
 """`python run.py table=NAME`: run the cells of a table that have no record yet, on any Hydra launcher, then print it.
 
-Hydra finds this folder by its name, beside run.py. It is not installed, so that other Hydra applications do not see it. It
+Hydra finds this folder by its name, beside run.py. It is not installed: other Hydra applications do not see it. It
 has no __init__.py, which would hide the plugins that are installed.
 """
 
