@@ -17,9 +17,9 @@ def cell(cfg: DictConfig) -> str:
     try:
         config = build(cfg, HydraConfig.get().overrides.task)
         config.require_data()
-        from dcft.training import run  # loads torch: only once everything that can be checked without it has been
+        from dcft.training.run import run_cell  # loads torch: only after every check that does without it
 
-        path = str(run.run(config))
+        path = str(run_cell(config))
     except (UserError, RunFailed) as error:
         if OmegaConf.is_missing(HydraConfig.get().job, "num"):  # a cell of its own, not one of a sweep
             distributed.stop(f"error: {error}")

@@ -33,7 +33,7 @@ class LocalLauncher(Launcher):
         at_once = min(self.n_jobs or len(devices) or 1, total)
         returns = [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in job_overrides]
         waiting = deque(range(total))
-        idle = [Worker(workers.share(number, at_once, devices), alone=at_once == 1) for number in range(at_once)]
+        idle = [Worker(workers.environment(number, at_once, devices), alone=at_once == 1) for number in range(at_once)]
         busy: dict[Connection, tuple[Worker, int]] = {}
         try:
             while waiting or busy:

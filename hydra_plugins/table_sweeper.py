@@ -22,7 +22,7 @@ class TableSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         from dcft.sweep import command, request  # loads pandas: Hydra imports this file for each cell, too
 
-        command.run(
+        command.run_table(
             request.read(arguments),
             lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),
             retry=self.launcher_name != "submitit_slurm",  # a job that waits in the queue looks like one that died

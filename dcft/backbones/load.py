@@ -37,7 +37,7 @@ class Backbone:
     source: dict[str, Any]  # for the record: where the weights come from, and exactly which
 
 
-def load(config: RunConfig) -> Backbone:
+def load_backbone(config: RunConfig) -> Backbone:
     """The backbone with a fresh head for the task, in float32, with attention computed as configured.
 
     Float32 is asked for explicitly: transformers 5 otherwise loads DeBERTaV3's half-precision checkpoint as it is, and

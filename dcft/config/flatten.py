@@ -5,7 +5,7 @@ from typing import Any
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Every value that is no dictionary, by its dotted name: {"train": {"lr": 1}} gives {"train.lr": 1}."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

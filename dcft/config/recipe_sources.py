@@ -26,7 +26,7 @@ def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str,
     """
     recipe = raw["recipe"]
     traced = {}
-    settings = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
+    settings: dict[str, Any] = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
     for key, value in flatten(settings).items():
         if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
             if match[1] not in recipe:

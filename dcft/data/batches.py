@@ -88,7 +88,7 @@ class LengthGroupedSampler(Sampler[int]):
         return iter(torch.cat(shuffled + rest).tolist())
 
 
-class Share(Sampler[list[int]]):
+class ProcessBatches(Sampler[list[int]]):
     """One process's rows of each batch: every n-th, so that all get equally many, and of similar length, but for one.
 
     Steps are taken together, so nobody may be left out of one: a process without a row in a short batch gets the first,
@@ -153,6 +153,6 @@ def count_tokens(
         processes: how many share each batch; each pads its own rows.
         multiple: of so many tokens, to which batches are padded.
     """
-    shares = [Share(order, batch_size, process, processes) for process in range(processes)]
+    shares = [ProcessBatches(order, batch_size, process, processes) for process in range(processes)]
     computed = sum(len(rows) * _padded(lengths[rows].max(), multiple) for share in shares for rows in share)
     return {"real": int(lengths.sum()), "computed": int(computed)}

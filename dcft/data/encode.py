@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from dcft.config.cell import RunConfig
 from dcft.config.digests import model_identity
 from dcft.data import glue, squad
-from dcft.data.sources import DataSource, load
+from dcft.data.sources import DataSource, load_data
 
 VERSION = 1  # raise it when the encoding of the same text changes
 
@@ -30,7 +30,7 @@ class TaskData:
 
 def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
     """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens)."""
-    splits, source = load(config)
+    splits, source = load_data(config)
     encoded = {name: _cached(config, tokenizer, name, rows, source) for name, rows in splits.items()}
     train = encoded.pop("train")
     return TaskData(

@@ -28,7 +28,7 @@ class DataSource:
         return asdict(self)
 
 
-def load(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
+def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     """The splits of the task: `train`, `dev` and, for MNLI, `dev_mismatched`.
 
     Columns are `text`, `pair` (if there is one) and `label` for GLUE; `id`, `question`, `context`, `answers` for SQuAD.

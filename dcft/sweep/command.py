@@ -17,7 +17,7 @@ from dcft.sweep.request import Request
 from dcft.views import tables
 
 
-def run(request: Request, launcher: launch.Launch, retry: bool) -> None:
+def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
     """Run a table, or only print its plan.
 
     Args:
@@ -31,7 +31,7 @@ def run(request: Request, launcher: launch.Launch, retry: bool) -> None:
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # torchrun's number of processes
         raise UserError(f"table={request.table['name']}: torchrun starts one cell; leave it out, or name the cell")
-    sweep = plan.load(request)
+    sweep = plan.load_plan(request)
     store = Store(request.place("results.dir"), request.place("outputs.dir"))
     chosen = [cell for cell in sweep.cells if request.selects(cell, sweep.rows[cell.row])]
     chosen = list({cell.name or cell.command: cell for cell in chosen}.values())  # rows may share a cell

@@ -26,7 +26,7 @@ from dcft.sweep.request import PLACES, Request, of_rows
 SOURCES = ("config/*.py", "sweep/request.py", "sweep/plan.py", "results/sweeps.py")
 
 
-def load(request: Request) -> Sweep:
+def load_plan(request: Request) -> Sweep:
     """The sweep of a table: the one kept in `results/sweeps` if nothing has changed since, else a new one, kept there.
 
     Raises:

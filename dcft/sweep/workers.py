@@ -24,7 +24,7 @@ def gpus() -> list[str]:
     return listed.stdout.split() if listed.returncode == 0 else []
 
 
-def share(number: int, at_once: int, devices: Sequence[str]) -> dict[str, str]:
+def environment(number: int, at_once: int, devices: Sequence[str]) -> dict[str, str]:
     """What one of several workers gets, as environment variables: cores // at_once threads, and one GPU.
 
     Threads that wait for others of their process spin; on cores that other processes use too, that costs several times

@@ -156,7 +156,7 @@ class TrackioTracker(Tracker):
 TRACKERS = {"wandb": WandbTracker, "trackio": TrackioTracker}
 
 
-def create(config: RunConfig, settings: dict[str, Any]) -> NoTracker:
+def create_tracker(config: RunConfig, settings: dict[str, Any]) -> NoTracker:
     """The tracker that `tracker=` names; `settings` is the record's configuration.
 
     Raises:

@@ -29,7 +29,7 @@ from dcft.training.trainer import CellTrainer
 LOG_EVERY = 10  # steps between two logged losses, at most
 
 
-def run(config: RunConfig) -> Path:
+def run_cell(config: RunConfig) -> Path:
     """Train and evaluate one cell, unless its record is there already; go on where an interrupted run stopped.
 
     Args:
@@ -59,7 +59,7 @@ def run(config: RunConfig) -> Path:
         warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
         record = new_record(config, state["started"], state["attempts"], distributed.processes())
-        tracker = mirror.create(config, record["config"]) if distributed.is_first() else mirror.NoTracker()
+        tracker = mirror.create_tracker(config, record["config"]) if distributed.is_first() else mirror.NoTracker()
         failure = None
         try:
             record |= _train(config, record, tracker)
@@ -107,7 +107,7 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: mirror.NoTracker)
     if hub.needs_hub(config):
         hub.prefer_cache_if_offline()
     set_seed(config.seed)  # the new head and the adapter are drawn from it
-    backbone = distributed.first_alone(lambda: load.load(config))
+    backbone = distributed.first_alone(lambda: load.load_backbone(config))
     layers = load.layers(backbone.model)
     prepared = methods.prepare(backbone.model, config)
     if config.compile:

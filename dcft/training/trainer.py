@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 
 from dcft.backbones import lean_attention
 from dcft.data import batches
-from dcft.data.batches import Share
+from dcft.data.batches import ProcessBatches
 from dcft.errors import RunFailed
 from dcft.training import distributed
 from dcft.training.methods import Hooks
@@ -46,7 +46,7 @@ class CellTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         batch_size = self.args.train_batch_size * self.args.world_size
-        self.share = Share(self.order, batch_size, self.args.process_index, self.args.world_size)
+        self.share = ProcessBatches(self.order, batch_size, self.args.process_index, self.args.world_size)
         loader = batches.loader(self.train_dataset, self.share, self.on_gpu)
         return prepare_data_loader(loader, num_processes=1, process_index=0)  # counts epochs; it has been shared out
 
@@ -107,7 +107,7 @@ class CellTrainer(Trainer):
         """
         order = self.eval_dataset.lengths.argsort(kind="stable")
         size = self.args.eval_batch_size * self.args.world_size
-        share = Share(order.tolist(), size, self.args.process_index, self.args.world_size)
+        share = ProcessBatches(order.tolist(), size, self.args.process_index, self.args.world_size)
         loss_sum, mine = 0.0, []
         self.model.eval()
         with merged(self.model), lean_attention.constant_weights(self.model):

@@ -80,7 +80,7 @@ def suite(config: RunConfig) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         config.results.dir, config.outputs.dir = f"{folder}/results", f"{folder}/outputs"
-        return records.read(run.run(config))["time"]["samples_per_s"]
+        return records.read(run.run_cell(config))["time"]["samples_per_s"]
 
 
 def hugging_face(config: RunConfig, max_length: int, steps: int) -> float:
@@ -98,7 +98,7 @@ def hugging_face(config: RunConfig, max_length: int, steps: int) -> float:
     from dcft.backbones import load
     from dcft.data.files import read
 
-    backbone = load.load(config)
+    backbone = load.load_backbone(config)
     raw = Dataset.from_list(read(config.task, "train", config.data_files["train"]))
 
     def tokenise(batch):

@@ -142,9 +142,9 @@ def _loader_times(rows: Any, data: Any, tokenizer: Any, batch_size: int) -> dict
     from torch.utils.data import DataLoader
     from transformers import DataCollatorWithPadding
 
-    from dcft.data.batches import LengthGroupedSampler, Share, loader
+    from dcft.data.batches import LengthGroupedSampler, ProcessBatches, loader
 
-    share = Share(LengthGroupedSampler(rows.lengths, batch_size, SEED), batch_size, 0, 1)
+    share = ProcessBatches(LengthGroupedSampler(rows.lengths, batch_size, SEED), batch_size, 0, 1)
     plain = DataLoader(data, batch_sampler=share, collate_fn=DataCollatorWithPadding(tokenizer))
     return {
         "loader_ms": _milliseconds_per_batch(loader(rows, share, pin_memory=False)),

@@ -5,7 +5,7 @@ import torch
 
 from dcft.backbones import compilation
 from dcft.results import records
-from dcft.training import run
+from dcft.training.run import run_cell
 from dcft.training.trainer import CellTrainer
 from tests.conftest import SHORT
 
@@ -45,10 +45,10 @@ def test_losses_are_those_of_eager_and_shapes_are_few(cell, rte, monkeypatch, mo
     monkeypatch.setattr(CellTrainer, "compute_loss", compute_loss)
     settings = ["task=rte", f"data.root={rte}", f"model={model}", "kernel=4", "data.max_length=64", *NO_DROPOUT]
     settings += ["train.max_steps=6", "eval.every=3", "train.batch_size=8"]
-    eager = records.read(run.run(cell(*settings)))
+    eager = records.read(run_cell(cell(*settings)))
     shapes.clear()
     counters.clear()
-    compiled = records.read(run.run(cell(*settings, "compile=true")))
+    compiled = records.read(run_cell(cell(*settings, "compile=true")))
     for one, other in zip(eager["history"], compiled["history"], strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-4)
     assert {length for _, length in shapes} == {32, 64}
@@ -73,6 +73,6 @@ def test_a_cell_trains_compiled_on_a_gpu(cell, settings):
         pytest.importorskip("disentangled_flash", reason="needs the kernels' package: pip install -e .[flash]")
     heads = ["model.random.hidden_size=128", "model.random.num_attention_heads=4", *NO_DROPOUT]
     base = ["task=toy_pair", "model=tiny-deberta", "kernel=4", "data.max_length=64", *heads, *SHORT, *settings]
-    eager, compiled = (records.read(run.run(cell(*base, *extra))) for extra in ([], ["compile=true"]))
+    eager, compiled = (records.read(run_cell(cell(*base, *extra))) for extra in ([], ["compile=true"]))
     for one, other in zip(eager["history"], compiled["history"], strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-2)

@@ -13,7 +13,7 @@ from dcft.backbones import flash_attention, load
 from dcft.errors import UserError
 from dcft.results import records
 from dcft.training import methods
-from dcft.training import run as training
+from dcft.training.run import run_cell
 from tests.conftest import SHORT, configure
 
 NO_DROPOUT = ["+model.random.hidden_dropout_prob=0", "+model.random.attention_probs_dropout_prob=0"]
@@ -35,7 +35,7 @@ def twice(backend: str, *settings: str) -> tuple[nn.Module, nn.Module]:
     """An adapted model, with transformers' attention and with the package's; its adapters are large enough to show."""
     config = configure("task=toy_pair", "model=tiny-deberta", "attention=plain", *NO_DROPOUT, *settings)
     torch.manual_seed(0)
-    plain = load.load(config).model
+    plain = load.load_backbone(config).model
     flashed = copy.deepcopy(plain)
     flash_attention.use(flashed, backend)
     pair = tuple(methods.prepare(model, config).model.train() for model in (plain, flashed))
@@ -100,7 +100,7 @@ def test_a_cell_trains_as_with_plain_attention(package, cell, monkeypatch):
     use, used = flash_attention.use, []
     monkeypatch.setattr(flash_attention, "use", lambda model: used.append(use(model, "torch")))
     settings = ["task=toy_pair", "model=tiny-deberta", "kernel=4", *NO_DROPOUT, *SHORT]
-    runs = [records.read(training.run(cell(*settings, f"attention={kind}"))) for kind in ("plain", "flash")]
+    runs = [records.read(run_cell(cell(*settings, f"attention={kind}"))) for kind in ("plain", "flash")]
     assert len(used) == 1
     for one, other in zip(*(run["history"] for run in runs), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
@@ -110,19 +110,19 @@ def test_without_a_gpu_or_the_package_one_line_says_so(cell, monkeypatch):
     config = cell("task=toy_pair", "model=tiny-deberta", "attention=flash")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="^attention=flash: its kernels need a CUDA device"):
-        training.run(config)
+        run_cell(config)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(flash_attention, "PACKAGE", "not_there")
     with pytest.raises(UserError, match="^attention=flash needs a package; pip install disentangled-flash"):
-        training.run(config)
+        run_cell(config)
     assert not config.work_dir.exists()
 
 
 def test_what_has_no_kernel_is_refused(package):
     with pytest.raises(UserError, match="^attention=flash is DeBERTa's, and this backbone is a bert"):
-        flash_attention.use(load.load(configure("task=toy_pair", "model=tiny-bert")).model)
+        flash_attention.use(load.load_backbone(configure("task=toy_pair", "model=tiny-bert")).model)
     with pytest.raises(UserError, match="^attention=flash: no kernel for heads of size 8"):
-        flash_attention.use(load.load(configure("task=toy_pair", "model=tiny-deberta")).model)
+        flash_attention.use(load.load_backbone(configure("task=toy_pair", "model=tiny-deberta")).model)
 
 
 @pytest.mark.gpu
@@ -145,4 +145,4 @@ def test_the_kernels_compute_the_same_in_bfloat16(package, method):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_cell_trains_with_the_kernels(package, cell, precision):
     settings = ["task=toy_pair", "model=tiny-deberta", "kernel=4", *WITH_KERNEL, *SHORT, f"precision={precision}"]
-    assert records.read(training.run(cell(*settings, "attention=flash")))["status"] == "done"
+    assert records.read(run_cell(cell(*settings, "attention=flash")))["status"] == "done"

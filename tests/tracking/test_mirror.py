@@ -70,7 +70,7 @@ def stopping(monkeypatch, error, step):
 
 def test_without_a_key_the_run_is_mirrored_offline(cell):
     config = cell(*RUN, "tracker.group=table4")
-    record = records.read(training.run(config))
+    record = records.read(training.run_cell(config))
     assert record["status"] == "done"
     run, shown = read_back(config.work_dir)
     assert run.stem == f"run-{config.cell.replace('.', '-')}"
@@ -135,8 +135,8 @@ def test_an_interrupted_cell_goes_on_with_its_run(cell, monkeypatch):
     with monkeypatch.context() as patch:
         stopping(patch, KeyboardInterrupt(), step=4)
         with pytest.raises(KeyboardInterrupt):
-            training.run(config)
-    training.run(config)
+            training.run_cell(config)
+    training.run_cell(config)
     first, second = runs_of(config.work_dir)
     assert first.name == second.name  # W&B's id: the server joins them
     assert set(history_of(first)["dev/score"]) == {2}
@@ -148,8 +148,8 @@ def test_a_failed_cell_that_is_run_again_goes_on_with_its_run(cell, monkeypatch)
     with monkeypatch.context() as patch:
         stopping(patch, OSError("disk full"), step=4)
         with pytest.raises(RunFailed):
-            training.run(config)
-    training.run(config)
+            training.run_cell(config)
+    training.run_cell(config)
     first, second = (json.loads(inspect(run.parent, "--summary")) for run in runs_of(config.work_dir))
     assert first["run_id"] == second["run_id"]
     assert (first["state"], second["state"]) == ("failed", "finished")
@@ -163,8 +163,8 @@ def test_a_cell_never_logs_to_the_run_of_one_that_did_not_finish(cell, monkeypat
     with monkeypatch.context() as patch:
         stopping(patch, KeyboardInterrupt(), step=4)
         with pytest.raises(KeyboardInterrupt):
-            training.run(interrupted)
-    training.run(next_one)
+            training.run_cell(interrupted)
+    training.run_cell(next_one)
     assert set(history_of(runs_of(interrupted.work_dir)[0])["dev/score"]) == {2}
     assert set(history_of(runs_of(next_one.work_dir)[0])["dev/score"]) == {2, 4}
 
@@ -172,7 +172,7 @@ def test_a_cell_never_logs_to_the_run_of_one_that_did_not_finish(cell, monkeypat
 def test_only_the_first_process_of_a_job_tracks(cell):
     config = cell(*RUN)
     record = {"status": "done"}
-    tracker = mirror.create(config, {})
+    tracker = mirror.create_tracker(config, {})
     tracker.on_train_begin(None, TrainerState(is_world_process_zero=False), None)
     tracker.on_log(None, TrainerState(is_world_process_zero=False), None, logs={"loss": 1.0})
     tracker.on_evaluate(None, TrainerState(is_world_process_zero=False), None, metrics={"eval_score": 1.0})
@@ -184,7 +184,7 @@ def test_only_the_first_process_of_a_job_tracks(cell):
 def test_an_unknown_tracker_is_named(cell):
     config = cell(*RUN, "tracker.name=tensorboard")
     with pytest.raises(UserError, match="tracker.name=tensorboard: there is no such tracker; give one of none, wandb"):
-        training.run(config)
+        training.run_cell(config)
 
 
 def test_a_tracker_is_no_part_of_the_cell(cell):
@@ -198,7 +198,7 @@ def test_a_broken_tracker_warns_once_and_the_run_goes_on(cell, monkeypatch, capl
         raise OSError("disk full")
 
     monkeypatch.setattr(wandb, "init", broken)
-    record = records.read(training.run(cell(*RUN)))
+    record = records.read(training.run_cell(cell(*RUN)))
     assert record["status"] == "done"
     assert caplog.text.count("WandbTracker failed and is off for this run: disk full") == 1
 
@@ -209,7 +209,7 @@ def test_an_unreachable_server_means_offline(cell, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(mirror, "INIT_TIMEOUT", 5)
     config = cell(*RUN)
-    assert records.read(training.run(config))["status"] == "done"
+    assert records.read(training.run_cell(config))["status"] == "done"
     read_back(config.work_dir)
 
 

@@ -19,7 +19,7 @@ def test_a_missing_trackio_is_named_before_anything_else(cell, monkeypatch):
     monkeypatch.setitem(sys.modules, "trackio", None)
     config = cell(*RUN[:2], "tracker=trackio", *SHORT)
     with pytest.raises(UserError, match="pip install trackio"):
-        training.run(config)
+        training.run_cell(config)
     assert not config.work_dir.exists()
 
 

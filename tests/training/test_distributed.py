@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.utils.data import SequentialSampler
 
 from dcft.backbones import load
-from dcft.data.batches import Share
+from dcft.data.batches import ProcessBatches
 from dcft.errors import UserError
 from dcft.results import records
 from dcft.training import run
@@ -83,7 +83,7 @@ SESSION = textwrap.dedent(
         training._arguments = as_on_gpus if name == "fsdp" else arguments
         for watch.stop in (5, None) if name == "interrupted" else (None,):
             try:
-                training.run(config)
+                training.run_cell(config)
             except (Exception, KeyboardInterrupt) as error:
                 said[name] = f"{{type(error).__name__}}: {{error}}"
         if name == "fsdp":
@@ -160,7 +160,7 @@ def saved_weights(config):
 def assert_same_run(case, folder, tmp_path):
     """Run the only cell of `case` on one process, and compare with what two have left in `folder`."""
     ours, theirs = (configure(*values) for where in (tmp_path, folder) for values in overrides(case, where).values())
-    alone = records.read(run.run(ours))
+    alone = records.read(run.run_cell(ours))
     shared = records.read(theirs.record_path)
     assert_same_record(alone, shared)
     assert (alone["hardware"]["processes"], shared["hardware"]["processes"]) == (1, 2)
@@ -252,7 +252,7 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
 @pytest.mark.parametrize("processes", [1, 2, 3, 4])
 @pytest.mark.parametrize("rows", [1, 3, 12, 13, 23, 24])
 def test_shares_are_the_batches_and_their_weights_make_the_mean(rows, processes):
-    shares = [Share(SequentialSampler(range(rows)), 12, process, processes) for process in range(processes)]
+    shares = [ProcessBatches(SequentialSampler(range(rows)), 12, process, processes) for process in range(processes)]
     losses = np.random.default_rng(0).random(rows)
     for batch, parts in enumerate(zip(*shares, strict=True)):
         whole = list(range(rows))[12 * batch : 12 * batch + 12]
@@ -266,7 +266,7 @@ def test_shares_are_the_batches_and_their_weights_make_the_mean(rows, processes)
 
 def test_fsdp_wraps_the_layers_of_the_model_it_gets(cell):
     config = cell("task=toy_cls", "model=tiny-deberta", "fsdp=true", "precision=bf16")
-    layer = type(load.layers(load.load(config).model)[0]).__name__
+    layer = type(load.layers(load.load_backbone(config).model)[0]).__name__
     plugin = run._arguments(config, layer).fsdp_plugin_args
     assert plugin["transformer_cls_names_to_wrap"] == "DebertaV2Layer"
     assert plugin["state_dict_type"] == "FULL_STATE_DICT"
@@ -280,5 +280,5 @@ def test_fsdp_does_not_change_the_cell():
 
 def test_one_process_cannot_share_a_model(cell, tmp_path):
     with pytest.raises(UserError, match="fsdp=true: one process"):
-        run.run(cell("task=toy_cls", "model=tiny-bert", "fsdp=true"))
+        run.run_cell(cell("task=toy_cls", "model=tiny-bert", "fsdp=true"))
     assert list(tmp_path.iterdir()) == []

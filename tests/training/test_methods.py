@@ -33,14 +33,14 @@ def train(config, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "CellTrainer", Kept)
-        record = records.read(run.run(config))
+        record = records.read(run.run_cell(config))
     return record, kept["trainer"], kept["before"]
 
 
 def reload(config) -> nn.Module:
     """The saved model on a fresh backbone, as a user would load it."""
     set_seed(config.seed)  # a random backbone is drawn anew
-    backbone = load.load(config).model
+    backbone = load.load_backbone(config).model
     folder = config.work_dir / "model"
     if config.method.peft is None:
         model = type(backbone).from_pretrained(folder)
@@ -98,7 +98,7 @@ def test_methods_that_are_only_a_file_train_save_reload_and_merge(method, cell, 
 def prepared(*overrides: str) -> methods.Prepared:
     config = configure("task=toy_cls", "model=tiny-deberta", *overrides)
     torch.manual_seed(0)
-    return methods.prepare(load.load(config).model, config)
+    return methods.prepare(load.load_backbone(config).model, config)
 
 
 def trained_names(*overrides: str) -> set[str]:
@@ -107,7 +107,7 @@ def trained_names(*overrides: str) -> set[str]:
 
 def test_bitfit_trains_every_bias_and_the_head():
     names = trained_names("method=bitfit")
-    model = load.load(configure("task=toy_cls", "model=tiny-deberta")).model
+    model = load.load_backbone(configure("task=toy_cls", "model=tiny-deberta")).model
     biases = {name for name, _ in model.named_parameters() if name.endswith("bias")}
     assert names == biases | {"pooler.dense.weight", "classifier.weight"}
     assert any("LayerNorm.bias" in name for name in names)
@@ -189,7 +189,7 @@ def test_a_run_too_short_for_adalora_says_what_to_give_and_leaves_nothing(cell, 
     config = cell("task=toy_cls", "model=tiny-bert", "method=adalora", "train.max_steps=20")
     line = r"50 steps before.* 100 after, the run has 20; give method.peft.tinit=3 method.peft.tfinal=6"
     with pytest.raises(UserError, match=line):
-        run.run(config)
+        run.run_cell(config)
     assert not config.work_dir.exists()
     assert not (tmp_path / "results").exists()
 
@@ -206,7 +206,7 @@ def test_a_method_s_penalty_is_part_of_the_training_loss(method, coefficient, ce
     """PEFT drops AdaLoRA's silently if the task's type is not given."""
     settings = ["task=toy_cls", "model=tiny-bert", f"method={method}", *TWO_STEPS, *NEEDED.get(method, [])]
     losses = [
-        records.read(run.run(cell(*settings, f"{coefficient}={value}", "train.lr=1e-9")))["losses"][0][1]
+        records.read(run.run_cell(cell(*settings, f"{coefficient}={value}", "train.lr=1e-9")))["losses"][0][1]
         for value in (0.0, 100.0)
     ]
     assert losses[1] - losses[0] > 10

@@ -14,7 +14,7 @@ from tests.conftest import MORE_METHODS, PAPER_METHODS, SHORT, configure
 @pytest.mark.parametrize("method", PAPER_METHODS + MORE_METHODS)
 def test_parameters_and_gradients_stay_float32(method):
     config = configure("task=toy_pair", "model=tiny-bert", f"method={method}")
-    model = methods.prepare(load.load(config).model, config).model.train()
+    model = methods.prepare(load.load_backbone(config).model, config).model.train()
     words = torch.randint(5, 500, (4, 12))
     with torch.autocast("cpu", torch.bfloat16):
         output = model(input_ids=words, attention_mask=torch.ones_like(words), labels=torch.tensor([0, 1, 0, 1]))
@@ -30,7 +30,7 @@ def test_adamw_is_fused(cell):
     used = []
     hook = register_optimizer_step_post_hook(lambda optimizer, *_: used.append(optimizer))
     try:
-        run.run(cell("task=toy_cls", "model=tiny-bert", *SHORT))
+        run.run_cell(cell("task=toy_cls", "model=tiny-bert", *SHORT))
     finally:
         hook.remove()
     optimizers = {id(optimizer): optimizer for optimizer in used if isinstance(optimizer, torch.optim.AdamW)}
@@ -44,7 +44,7 @@ def test_a_gpu_without_bfloat16_is_refused_in_one_line(cell, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     with pytest.raises(UserError, match="^precision=bf16: Tesla T4 does not compute in bfloat16; give precision=fp32$"):
-        run.run(config)
+        run.run_cell(config)
     assert not config.work_dir.exists()
 
 
@@ -57,6 +57,6 @@ def test_200_steps_in_bfloat16_score_as_in_float32(cell, monkeypatch, device):
     if device == "cpu":
         monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     settings = ["task=toy_sim", "model=minilm-l6", "train.max_steps=200", "eval.every=200"]
-    fp32, bf16 = (records.read(run.run(cell(*settings, f"precision={name}"))) for name in ("fp32", "bf16"))
+    fp32, bf16 = (records.read(run.run_cell(cell(*settings, f"precision={name}"))) for name in ("fp32", "bf16"))
     assert fp32["score"] > 80
     assert bf16["score"] == pytest.approx(fp32["score"], abs=1)

@@ -68,9 +68,9 @@ def watched(config, monkeypatch, stop=None):
         patch.setattr(run, "CellTrainer", Watched)
         if stop:
             with pytest.raises(KeyboardInterrupt):
-                run.run(config)
+                run.run_cell(config)
             return None, watch
-        return records.read(run.run(config)), watch
+        return records.read(run.run_cell(config)), watch
 
 
 def assert_same_run(interrupted, straight, monkeypatch):
@@ -142,7 +142,7 @@ KILLED = textwrap.dedent(
         made.add_callback(Kill())
         return made
     training.CellTrainer = killed
-    training.run(configure(*{overrides!r}))
+    training.run_cell(configure(*{overrides!r}))
     """
 )
 

@@ -26,7 +26,7 @@ config recipe_source data_source versions git hardware started finished error"""
 
 
 def run(config):
-    return records.read(training.run(config))
+    return records.read(training.run_cell(config))
 
 
 @pytest.mark.parametrize("task", ["toy_cls", "toy_pair", "toy_sim", "toy_qa"])
@@ -72,10 +72,10 @@ def test_every_method_learns_a_toy_task(cell, method):
 
 def test_a_finished_cell_is_not_run_again(cell, monkeypatch):
     config = cell("task=toy_cls", "model=tiny-bert", *SHORT)
-    path = training.run(config)
+    path = training.run_cell(config)
     before = path.read_bytes()
     monkeypatch.setattr(training, "_train", lambda *_: pytest.fail("it was run again"))
-    assert training.run(config) == path
+    assert training.run_cell(config) == path
     assert path.read_bytes() == before
     assert not (config.work_dir / "checkpoints").exists()
 
@@ -86,7 +86,7 @@ def test_the_saved_model_is_the_best_one_and_adapter_only(cell):
     folder = config.work_dir / "model"
     assert not list(folder.glob("model.safetensors"))
     set_seed(config.seed)  # the random backbone is part of what the adapter was trained on
-    backbone = load.load(config)
+    backbone = load.load_backbone(config)
     model = PeftModel.from_pretrained(backbone.model, folder).eval()
     data = encode.prepare(config, backbone.tokenizer)
     scorer = scoring.Scorer(config.task, data)
@@ -99,7 +99,7 @@ def test_the_saved_model_is_the_best_one_and_adapter_only(cell):
 def test_a_loss_that_is_not_a_number_fails_the_run(cell):
     config = cell("task=toy_cls", "model=tiny-bert", *SHORT, "train.lr=1e30", "train.warmup=0", "train.clip=1e30")
     with pytest.raises(RunFailed, match="is nan at step") as caught:
-        training.run(config)
+        training.run_cell(config)
     assert "train.lr" in str(caught.value)
     record = records.read(config.record_path)
     assert (record["status"], record["score"], record["metrics"]) == ("failed", None, None)
@@ -112,14 +112,14 @@ def test_a_failed_cell_can_be_run_again(cell, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(encode, "prepare", lambda *_: 1 / 0)
         with pytest.raises(RunFailed, match="ZeroDivisionError"):
-            training.run(config)
+            training.run_cell(config)
     assert "ZeroDivisionError" in (config.work_dir / "error.txt").read_text()
     assert run(config)["status"] == "done"
 
 
 def test_a_kernel_that_does_not_fit_leaves_nothing_behind(cell, tmp_path):
     with pytest.raises(UserError, match="kernel_size=7 with stride=7 does not fit"):
-        training.run(cell("task=toy_cls", "model=tiny-bert", "kernel=7"))
+        training.run_cell(cell("task=toy_cls", "model=tiny-bert", "kernel=7"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -51,7 +51,7 @@ def test_it_starts_near_the_identity_and_not_at_it():
 )
 def test_houlsby_puts_two_in_a_layer_and_pfeiffer_one(model, method, places):
     config = configure("task=toy_cls", f"model={model}", f"method={method}")
-    prepared = methods.prepare(load.load(config).model, config)
+    prepared = methods.prepare(load.load_backbone(config).model, config)
     names = [name for name, module in prepared.model.named_modules() if isinstance(module, BottleneckLayer)]
     found = [re.fullmatch(r".*encoder\.layer\.(\d+)\.(.+)", name).groups() for name in names]
     assert {place for _, place in found} == places

@@ -31,7 +31,7 @@ def adapted(method: str, model: str) -> peft.PeftModel:
     """A tiny backbone with the suite's own adapter; in evaluation mode, adapter far from its start."""
     config = configure("task=toy_cls", f"model={model}", f"method={method}", *SETTINGS[method])
     torch.manual_seed(0)
-    classifier = methods.prepare(load.load(config).model, config).model.eval()
+    classifier = methods.prepare(load.load_backbone(config).model, config).model.eval()
     for name, parameter in classifier.named_parameters():
         if classifier.base_model.prefix in name:
             nn.init.normal_(parameter, std=0.4)
