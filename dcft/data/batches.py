@@ -16,15 +16,15 @@ BATCHES_PER_GROUP = 50  # batches among which lengths are sorted: the larger, th
 
 
 class Rows(Dataset):
-    """Encoded rows in memory, cut out and padded on the right a batch at a time.
+    """Encoded rows in memory. A batch is cut out and padded on the right.
 
-    A batch takes a tenth of a millisecond or so. One that `datasets` reads and `tokenizer.pad` pads takes 1 to 4 ms, a
-    good part of a small model's step on a GPU (`scripts/bench/tokens.py` measures both).
+    A batch takes about 0.1 ms. Read by `datasets` and padded by `tokenizer.pad` it would take 1 to 4 ms, a good part
+    of a small model's step on a GPU (`scripts/bench/tokens.py` measures both).
 
     Args:
         data: encoded rows; the columns are the model's inputs, lists of one length in each row or numbers.
-        tokenizer: says what to pad with.
-        multiple: batches are padded to a multiple of so many tokens.
+        tokenizer: has the padding tokens.
+        multiple: tokens; the length of a batch is a multiple of it.
     """
 
     def __init__(self, data: datasets.Dataset, tokenizer: PreTrainedTokenizerBase, multiple: int = 1):
@@ -44,7 +44,7 @@ class Rows(Dataset):
         return len(self.lengths)
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, Tensor]:
-        """These rows as one batch: `rows x tokens of the longest`, or a few more."""
+        """These rows as one batch, `rows x length`: the longest row, rounded up to `multiple`."""
         lengths = self.lengths[rows]
         position = np.arange(_padded(lengths.max(), self.multiple))
         inside = position < lengths[:, None]
@@ -56,12 +56,11 @@ class Rows(Dataset):
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Batches of similar length in random order, the same for the same seed and epoch.
+    """Batches of rows of similar length, in random order.
 
-    If all lengths are equal, the order is plainly random.
-
-    Unlike transformers' sampler of this name its order is a function of seed and epoch alone, so that a resumed run
-    sees the batches it would have seen, and batches are shuffled after sorting, so that lengths come in no order.
+    Two differences from transformers' sampler of this name. The order depends on seed and epoch alone, so a resumed run
+    sees the batches that it would have seen. Batches are shuffled after sorting, so long and short ones alternate at
+    random. If all lengths are equal, the order of the rows is random.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
@@ -89,13 +88,13 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 class ProcessBatches(Sampler[list[int]]):
-    """One process's rows of each batch: every n-th, so that all get equally many, and of similar length, but for one.
+    """The rows of each batch that one of n processes computes: every n-th row. Processes differ by at most one row.
 
-    Steps are taken together, so nobody may be left out of one: a process without a row in a short batch gets the first,
-    which `rows` and `weight` do not count.
+    All processes take every step. A process without a row in a short batch gets the batch's first row, which `rows` and
+    `weight` do not count.
 
     Args:
-        sampler: the order of all rows; a list will do where epochs do not differ.
+        sampler: the order of all rows; a list if the order is the same in every epoch.
         batch_size: rows of a batch, over all processes.
         process, processes: the number of this process, from 0, and of all.
     """
@@ -117,11 +116,11 @@ class ProcessBatches(Sampler[list[int]]):
             yield batch[self.process :: self.processes] or batch[:1]
 
     def rows(self, batch: int) -> int:
-        """This process's rows of an epoch's batch of that number."""
+        """How many rows of a batch this process computes; `batch` is its number in the epoch."""
         return len(range(self.process, self._size(batch), self.processes))
 
     def weight(self, batch: int) -> float:
-        """Factor that makes the mean over processes of their mean losses the mean over all rows of the batch."""
+        """Factor on this process's mean loss, so that the mean over processes is the mean over the batch's rows."""
         return self.rows(batch) * self.processes / self._size(batch)
 
     def _size(self, batch: int) -> int:
@@ -129,7 +128,7 @@ class ProcessBatches(Sampler[list[int]]):
 
 
 def loader(rows: Rows, batches: Iterable[list[int]], pin_memory: bool) -> DataLoader:
-    """These batches of these rows; `pin_memory` lets a GPU fetch them while it computes."""
+    """Batches of rows; with `pin_memory` a GPU copies the next batch while it computes."""
     return DataLoader(rows, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=pin_memory)
 
 
@@ -144,14 +143,14 @@ def _padded(length: int, multiple: int) -> int:
 def count_tokens(
     lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch_size: int, processes: int = 1, multiple: int = 1
 ) -> dict[str, int]:
-    """What one pass over the rows computes: `real` tokens, and `computed` ones, with padding.
+    """Tokens of one pass over the rows: `real`, and `computed`, which include padding.
 
     Args:
         lengths: tokens of each row.
-        order: the order of the rows; of a sampler, that of its current epoch.
+        order: the rows' order; a sampler gives that of its current epoch.
         batch_size: rows of a batch, over all processes.
         processes: how many share each batch; each pads its own rows.
-        multiple: of so many tokens, to which batches are padded.
+        multiple: tokens; the length of a batch is a multiple of it.
     """
     shares = [ProcessBatches(order, batch_size, process, processes) for process in range(processes)]
     computed = sum(len(rows) * _padded(lengths[rows].max(), multiple) for share in shares for rows in share)

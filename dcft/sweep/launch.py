@@ -1,6 +1,7 @@
-"""Running the cells of a sweep on any launcher: past failures, past workers that die, beside other sweeps.
+"""Run the cells of a sweep on any launcher: after failures, after dead workers, beside other sweeps.
 
-What became of a cell is read from the record store alone; what a launcher returns or raises is a hint at the reason.
+The record store alone decides whether a cell is done. A launcher's return value or exception is only a hint at the
+reason of a failure.
 """
 
 import time
@@ -19,15 +20,16 @@ Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
 def run_cells(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> dict[str, str]:
     """Run every cell that is not done.
 
-    All are launched at once, failed ones last. If a worker's death breaks the launch, those that had not begun are
-    launched again; then each cell that was interrupted is run once more, alone, so that one which kills its worker
-    cannot take others with it. Cells that another process runs are waited for, and run here if it does not finish them.
+    All cells are launched at once, those that failed before last. If a dead worker breaks the launch, the cells that had
+    not begun are launched again. Then each interrupted cell is run once more, alone, so that a cell that kills its
+    worker harms no other. Cells that another process runs are waited for. If that process does not finish them, they are
+    run here.
 
     Args:
         cells: each once.
         launch: a Hydra launcher's `launch`, given the overrides of each job.
         store: where their records are.
-        retry: whether to launch anything twice; not on a queue, where a cell that waits looks like one that died.
+        retry: whether to launch a cell twice; False on a queue, where a waiting cell looks like a dead one.
 
     Returns:
         The launcher's reason, by cell name, for cells that ended without a result.
@@ -65,7 +67,7 @@ def run_cells(cells: list[Cell], launch: Launch, store: Store, retry: bool = Tru
 
 
 def _launch(cells: list[Cell], launch: Launch, reasons: dict[str, str]) -> str | None:
-    """Launch cells; note why any failed. Returns what the launcher raised, in one line, if it broke."""
+    """Launch cells and note the reasons of failures. Returns the launcher's exception in one line, if it raised."""
     for cell in cells:
         reasons.pop(cell.name, None)
     try:
@@ -79,7 +81,7 @@ def _launch(cells: list[Cell], launch: Launch, reasons: dict[str, str]) -> str |
 
 
 def _wait(cells: list[Cell], store: Store) -> bool:
-    """Return when no other process runs any of these cells; whether one did."""
+    """Wait until no other process runs any of these cells. Returns whether a process did."""
     announced = 0
     while running := sum(store.status(cell) == Status.RUNNING for cell in cells):
         if running != announced:

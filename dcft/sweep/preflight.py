@@ -1,4 +1,4 @@
-"""Before a sweep's first launch: is every backbone and every data set to be had? Each is asked for once."""
+"""Before a sweep's first launch: can every backbone and every data set be loaded? Each is checked once."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ SOURCES = ((hub.require_model, ("model", "model.path")), (hub.require_data, ("ta
 
 
 def check(cells: list[Cell]) -> dict[str, str]:
-    """Ask for the source of each distinct backbone and task.
+    """Check the source of each distinct backbone and task.
 
     Returns:
         Why a cell cannot run, by its command; cells that can are not in it.

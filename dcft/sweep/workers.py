@@ -25,7 +25,7 @@ def gpus() -> list[str]:
 
 
 def environment(number: int, at_once: int, devices: Sequence[str]) -> dict[str, str]:
-    """What one of several workers gets, as environment variables: cores // at_once threads, and one GPU.
+    """Environment variables of one of several workers: cores // at_once threads, and one GPU.
 
     Threads that wait for others of their process spin; on cores that other processes use too, that costs several times
     the work itself. A number of threads that is set already stays.
