@@ -20,10 +20,9 @@ Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
 def run_cells(cells: list[Cell], launch: Launch, store: Store, retry: bool = True) -> dict[str, str]:
     """Run every cell that is not done.
 
-    All cells are launched at once, those that failed before last. If a dead worker breaks the launch, the cells that had
+    All cells are launched at once, with earlier failures last. If a dead worker breaks the launch, the cells that had
     not begun are launched again. Then each interrupted cell is run once more, alone, so that a cell that kills its
-    worker harms no other. Cells that another process runs are waited for. If that process does not finish them, they are
-    run here.
+    worker harms no other. Cells of another process are waited for, and run here if that process does not finish them.
 
     Args:
         cells: each once.

@@ -27,15 +27,15 @@ def gpus() -> list[str]:
 def environment(number: int, at_once: int, devices: Sequence[str]) -> dict[str, str]:
     """Environment variables of one of several workers: cores // at_once threads, and one GPU.
 
-    Threads that wait for others of their process spin; on cores that other processes use too, that costs several times
-    the work itself. A number of threads that is set already stays.
+    Without the limit every worker would start a thread a core. Waiting threads spin, and on shared cores that costs
+    several times the work itself. An OMP_NUM_THREADS that is set already stays.
 
     Args:
-        number: of this worker, from 0; GPUs go round.
+        number: of this worker, from 0; GPUs are given in turn.
         at_once: how many workers there are.
         devices: see `gpus`.
     """
-    import joblib  # knows of affinities and of the limits of containers; here, as it is not needed to plan
+    import joblib  # knows affinities and the limits of containers; imported here, since planning does without
 
     cores = joblib.cpu_count(only_physical_cores=True)
     mine = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(cores // at_once, 1))}
@@ -46,7 +46,7 @@ class Worker:
     """A process that runs cells until its connection closes, by `close` or because this process is gone.
 
     Args:
-        environment: see `share`.
+        environment: see the function `environment`.
         alone: whether no other worker prints; if others do, lines begin with the cell's label, and no bar is drawn.
     """
 

@@ -54,9 +54,9 @@ def leave() -> None:
 
 
 def from_first(function: Callable[[], T]) -> T:
-    """What `function` returns on the first process; its `UserError` is everybody's too.
+    """The value of `function` on the first process. Its `UserError` is raised on all processes.
 
-    The others wait and do not call it. What it returns must be picklable.
+    The others wait and do not call it. The value must be picklable.
     """
     if processes() == 1:
         return function()
@@ -75,7 +75,7 @@ def from_first(function: Callable[[], T]) -> T:
 
 
 def first_alone(function: Callable[[], T]) -> T:
-    """Call `function` on the first process and then on the others, which find in the caches what it has put there."""
+    """Call `function` on the first process, then on the others: they find the caches filled."""
     result = []
     from_first(lambda: result.append(function()))
     return result[0] if result else function()
@@ -93,15 +93,15 @@ def gather(value: T) -> list[T]:
 
 
 def wait() -> None:
-    """Return when all processes have come here."""
+    """Wait until all processes have come here."""
     gather(None)
 
 
 def stop(message: str) -> NoReturn:
-    """End this process with status 1 and a line on stderr, but once for all of them.
+    """End this process with status 1 and one line on stderr. Of several processes only one prints it.
 
-    What goes wrong, goes wrong on all processes, or on the first for all. So the first says it at once, and torchrun
-    then ends the others; only if it does not end for a while, another one speaks.
+    An error meets all processes, or the first one on behalf of all. The first prints it at once, and torchrun ends the
+    others. Another process prints it only if the first has not ended after `PATIENCE` seconds.
     """
     if not is_first():
         time.sleep(PATIENCE)

@@ -30,7 +30,7 @@ LOG_EVERY = 10  # steps between two logged losses, at most
 
 
 def run_cell(config: RunConfig) -> Path:
-    """Train and evaluate one cell, unless its record is there already; go on where an interrupted run stopped.
+    """Train and evaluate one cell, or continue an interrupted run. A cell that has its record is not run again.
 
     Args:
         config: the cell.
@@ -91,7 +91,7 @@ def _is_done(path: Path) -> bool:
 
 
 def _check_processes(config: RunConfig) -> None:
-    """A batch is shared out evenly, and only several processes can share a model."""
+    """Refuse a batch that cannot be split evenly among the processes, and `fsdp` for a single process."""
     processes = distributed.processes()
     if config.train.batch_size % processes:
         raise UserError(
