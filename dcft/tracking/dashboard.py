@@ -12,9 +12,8 @@ import wandb
 from dcft.config.schema import KNOBS
 from dcft.errors import UserError
 from dcft.results import atomic
-from dcft.results import sweeps as sweep
-from dcft.results.sweeps import Sweep
-from dcft.tracking import names as tracked
+from dcft.results.sweeps import Sweep, read_all
+from dcft.tracking import names
 
 try:
     import wandb_workspaces.reports.v2 as wr
@@ -52,7 +51,7 @@ def publish(project: str, entity: str | None, results: Path) -> list[str]:
     Raises:
         UserError: if a sweep cannot be read.
     """
-    sweeps = sweep.read_all(results)
+    sweeps = read_all(results)
     reason = "no W&B login"
     if os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False, verify=False):
         try:
@@ -151,9 +150,9 @@ def pareto() -> wr.ScatterPlot:
 def curves() -> list[wr.LinePlot]:
     """How runs went, over optimiser steps."""
     plots = {
-        tracked.DEV_SCORE: ("Score on dev", "percent"),
-        tracked.DEV_LOSS: ("Loss on dev", "loss"),
-        tracked.TRAIN["loss"]: ("Training loss", "loss"),
+        names.DEV_SCORE: ("Score on dev", "percent"),
+        names.DEV_LOSS: ("Loss on dev", "loss"),
+        names.TRAIN["loss"]: ("Training loss", "loss"),
     }
     return [
         wr.LinePlot(title=title, x="Step", y=[key], title_x="step", title_y=unit, layout=wr.Layout(x=8 * i, w=8, h=8))

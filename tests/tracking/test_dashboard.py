@@ -137,7 +137,7 @@ def test_every_key_of_a_panel_is_one_that_a_run_logs(results, cell, monkeypatch)
     logged_config = set(names.flat(shown["config"])) | set(shown["config"])
 
     dashboard.write(
-        dashboard.workspace("dcft", ""), dashboard.report("dcft", "", dashboard.sweep.read_all(results)), results
+        dashboard.workspace("dcft", ""), dashboard.report("dcft", "", dashboard.read_all(results)), results
     )
     view, page = load(results)
     panels = [panel for section in view.sections for panel in section.panels]
@@ -157,9 +157,9 @@ def test_every_key_of_a_panel_is_one_that_a_run_logs(results, cell, monkeypatch)
 
 
 def test_a_table_s_section_has_its_runs_and_says_what_they_are(results):
-    page = dashboard.report("dcft", "", dashboard.sweep.read_all(results))
+    page = dashboard.report("dcft", "", dashboard.read_all(results))
     demo, strides = (grid.runsets[0] for grid in grids(page)[3:5])
-    cells = [cell.name for cell in dashboard.sweep.read_all(results)[0].unique()]
+    cells = [cell.name for cell in dashboard.read_all(results)[0].unique()]
     assert len(cells) == 6
     assert re.findall(r"'([^']+)'", demo.filters) == cells
     assert demo.groupby == ["config.task", "config.method", "config.kernel"]  # a stride that is the kernel adds nothing

@@ -3,7 +3,7 @@
 import pytest
 
 from dcft.errors import UserError
-from dcft.paper import printed as published
+from dcft.paper import printed
 from dcft.views import tables
 
 
@@ -13,11 +13,11 @@ def lines(grid):
 
 @pytest.mark.parametrize("name", tables.PUBLISHED)
 def test_every_figure_is_there_digit_by_digit_in_the_order_printed(name):
-    table = published.read()[name]
+    table = printed.read()[name]
     grid = tables.published_grid(name)
     columns = [column.key for column in grid.columns]
-    figures = [c for c in table.columns if c in published.TASKS or c == published.AVERAGE]
-    figures = figures or [c for c in published.COLUMNS[name] if c != "dataset"]
+    figures = [c for c in table.columns if c in printed.TASKS or c == printed.AVERAGE]
+    figures = figures or [c for c in printed.COLUMNS[name] if c != "dataset"]
     assert len(lines(grid)) == len(table)
     for line, (_, row) in zip(lines(grid), table.iterrows(), strict=True):
         shown = [value.text for value in line.values]
@@ -79,7 +79,7 @@ def test_table_1_is_marked_as_printed():
     assert first["SoRA", "qqp", "90.13"] == "second"
 
 
-@pytest.mark.parametrize("name", published.RESULTS[1:])
+@pytest.mark.parametrize("name", printed.RESULTS[1:])
 def test_the_other_tables_mark_only_the_best(name):
     assert set(marks(name).values()) == {"best"}
 
