@@ -4,6 +4,7 @@ Found by Hydra because of its folder's name; the folder must have no __init__.py
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -24,6 +25,7 @@ class TableSweeper(Sweeper):
     """Hands the table's cells to the launcher that `hydra/launcher=` names."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.sources = config.hydra.runtime.config_sources
         self.launcher_name = config.hydra.runtime.choices["hydra/launcher"]
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -33,7 +35,17 @@ class TableSweeper(Sweeper):
         from dcft.sweep import command, request  # loads pandas: Hydra imports this file for each cell, too
 
         command.run(
-            request.read(arguments),
+            request.read(arguments, self._folders()),
             lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),
             retry=self.launcher_name != "submitit_slurm",  # a job that waits in the queue looks like one that died
         )
+
+    def _folders(self) -> list[Path]:
+        """The folders that --config-dir and hydra.searchpath name."""
+        from dcft.errors import UserError
+
+        named = [one for one in self.sources if one.provider == "command-line" or "searchpath" in one.provider]
+        for one in named:
+            if one.schema != "file":
+                raise UserError(f"hydra.searchpath={one.schema}://{one.path}: a table reads folders only; give one")
+        return list(dict.fromkeys(Path(one.path).absolute() for one in named))
