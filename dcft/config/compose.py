@@ -7,6 +7,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.defaults_list import create_defaults_list
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +15,7 @@ from dcft.config.conf import CONF
 
 HYDRA_BASE = "1.3"  # the behaviour of Hydra that run.py asks for
 ROOT = "config"  # conf/config.yaml
+SEARCH_PATH = "hydra.searchpath"  # folders with more files, read after conf/
 
 
 class Composer:
@@ -21,13 +23,7 @@ class Composer:
 
     def __init__(self) -> None:
         version.setbase(HYDRA_BASE)
-        self._loader = ConfigLoaderImpl(create_config_search_path(str(CONF.resolve())))
-        self._files = CachingConfigRepository(self._loader.repository)
-        root: Any = self._files.load_config(ROOT)  # the cache keeps it as it is changed here
-        root.config.pop("hydra")
-        root.defaults_list = [
-            one for one in root.defaults_list if not str(getattr(one, "group", "")).startswith("hydra/")
-        ]
+        self._open: dict[tuple[str, ...], tuple[ConfigLoaderImpl, CachingConfigRepository]] = {}
 
     def __call__(self, overrides: list[str]) -> DictConfig:
         """One configuration, interpolations unresolved.
@@ -36,10 +32,36 @@ class Composer:
             HydraException: if an override cannot be read or names nothing that there is.
         """
         parsed = OverridesParser.create().parse_overrides(overrides)
-        defaults = create_defaults_list(self._files, ROOT, parsed, prepend_hydra=False, skip_missing=False)
+        folders = [str(folder) for one in parsed if one.key_or_group == SEARCH_PATH for folder in plain(one.value())]
+        loader, files = self._read(tuple(folders))
+        settings = [one for one in parsed if one.key_or_group != SEARCH_PATH]
+        defaults = create_defaults_list(files, ROOT, settings, prepend_hydra=False, skip_missing=False)
         config = OmegaConf.create()
         for default in defaults.defaults:  # Hydra's own loop saves copies, and so writes into what the cache keeps
-            config.merge_with(self._loader._load_single_config(default, self._files).config)
+            config.merge_with(loader._load_single_config(default, files).config)
         OmegaConf.set_struct(config, True)
-        self._loader._apply_overrides_to_config(defaults.config_overrides, config)
+        loader._apply_overrides_to_config(defaults.config_overrides, config)
         return config
+
+    def _read(self, folders: tuple[str, ...]) -> tuple[ConfigLoaderImpl, CachingConfigRepository]:
+        """The loader and the files, as far as read, of conf/ and of more folders."""
+        if folders not in self._open:
+            search_path = create_config_search_path(str(CONF.resolve()))
+            for folder in folders:  # Hydra's own order: conf/ goes before them
+                search_path.prepend(SEARCH_PATH, folder, anchor=SearchPathQuery(provider="schema"))
+            loader = ConfigLoaderImpl(search_path)
+            files = CachingConfigRepository(loader.repository)
+            root: Any = files.load_config(ROOT)  # the cache keeps it as it is changed here
+            root.config.pop("hydra")
+            root.defaults_list = [
+                one for one in root.defaults_list if not str(getattr(one, "group", "")).startswith("hydra/")
+            ]
+            self._open[folders] = loader, files
+        return self._open[folders]
+
+
+def plain(value: Any) -> Any:
+    """The value of an override with Hydra's quoted strings as strings; lists and numbers as they are."""
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    return value if value is None or isinstance(value, (bool, int, float, dict)) else str(getattr(value, "text", value))

@@ -12,7 +12,7 @@ def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str,
     """Where each training value comes from.
 
     A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; it is inferred if
-    that source states it for another backbone or method. A literal stands in conf/config.yaml.
+    that source states it for another task, backbone or method. A literal stands in conf/config.yaml.
 
     Args:
         raw: the composed configuration, its interpolations unresolved.
@@ -35,7 +35,7 @@ def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str,
                     f"method={raw['method']['name']}; give {key}=... or another preset"
                 )
             in_recipe = f"recipe.{match[1]}" in given
-            traced[key] = "command line" if in_recipe else _source(match[1], recipe, raw["model"], raw["method"])
+            traced[key] = "command line" if in_recipe else _source(match[1], raw)
         elif key.startswith(("train.", "eval.")):
             traced[key] = "command line" if key in given else "conf/config.yaml"
         elif key in given:
@@ -43,12 +43,12 @@ def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str,
     return traced
 
 
-def _source(name: str, recipe: dict[str, Any], model: dict[str, Any], method: dict[str, Any]) -> str:
+def _source(name: str, raw: dict[str, Any]) -> str:
     """The source of one value of the recipe, in words."""
-    source = recipe["sources"].get(name, "not stated")
-    stated = recipe["stated_for"].get(source, {})
+    source = raw["recipe"]["sources"].get(name, "not stated")
+    stated = raw["recipe"]["stated_for"].get(source, {})
     others = []
-    for kind, name in (("model", model["name"]), ("method", method["name"])):
-        if name not in stated.get(kind, [name]):
-            others += stated[kind]
+    for kind in ("task", "model", "method"):
+        if raw[kind]["name"] not in stated.get(kind, [raw[kind]["name"]]):
+            others += ["other tasks"] if kind == "task" else stated[kind]
     return f"inferred: {source} for {', '.join(others)}" if others else source

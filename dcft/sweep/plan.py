@@ -48,10 +48,15 @@ def load_plan(request: Request) -> Sweep:
 def _digest(request: Request) -> str:
     """Of everything that the cells' names depend on; local files by size and time instead of content."""
     package = Path(__file__).parent.parent
-    sources = [*sorted(CONF.rglob("*.yaml")), *sorted(path for name in SOURCES for path in package.glob(name))]
+    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir())  # a folder may hold other things, too
+    sources = [
+        *sorted(CONF.rglob("*.yaml")),
+        *(path for folder in request.folders for group in groups for path in sorted((folder / group).rglob("*.yaml"))),
+        *sorted(path for name in SOURCES for path in package.glob(name)),
+    ]
     content = {
         "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
-        "overrides": request.overrides,
+        "overrides": [*request.overrides, *request.search_path],
         "seeds": request.seeds,
         "files": [[str(path), *_stamp(path)] for path in _local_files(request)],
         "packages": _package_versions(request),
@@ -63,11 +68,16 @@ def _local_files(request: Request) -> list[Path]:
     """The files that the cells read from folders of the user, there or not."""
     files = [Path(value) for value in request.given.values() if isinstance(value, str) and Path(value).is_file()]
     if root := request.place("data.root"):
-        tasks = [yaml.safe_load((CONF / "task" / f"{task}.yaml").read_text()) for task in request.table["columns"]]
-        files += [root / name for task in tasks for name in task["files"].values()]
+        files += [root / name for task in request.table["columns"] for name in _task_files(task, request).values()]
     if weights := request.place("model.path"):
         files += weight_files(weights)
     return files
+
+
+def _task_files(task: str, request: Request) -> dict[str, str]:
+    path = request.file("task", task)
+    own = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+    return own.get("files") or Composer()([f"task={task}", *request.search_path]).task.files  # slow; of another file
 
 
 def _stamp(path: Path) -> list[int]:
@@ -78,8 +88,8 @@ def _package_versions(request: Request) -> dict[str, str]:
     """Installed versions of the packages that carry the weights of the table's backbones."""
     names = [request.given["model"]] if "model" in request.given else of_rows(request.table, "model")
     found = {}
-    for path in (CONF / "model" / f"{name}.yaml" for name in names):
-        if path.is_file() and (package := yaml.safe_load(path.read_text(encoding="utf-8")).get("package")):
+    for path in filter(None, (request.file("model", name) for name in names)):
+        if package := yaml.safe_load(path.read_text(encoding="utf-8")).get("package"):
             with suppress(PackageNotFoundError):
                 found[package] = version(package.replace("_", "-"))
     return found
@@ -93,7 +103,7 @@ def plan(request: Request) -> Sweep:
         HydraException: if a setting names nothing that there is.
     """
     compose = Composer()
-    table, given, extra = request.table, request.given, request.overrides
+    table, given, extra = request.table, request.given, [*request.overrides, *request.search_path]
     if given.get("tracker", "none") != "none" and "tracker.group" not in given:
         extra = [*extra, f"tracker.group={request.name}"]
     rows, cells, columns, known = [], [], {}, {}

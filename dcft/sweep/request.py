@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from dcft.config.compose import SEARCH_PATH, plain
 from dcft.config.conf import CONF
 from dcft.errors import UserError
 from dcft.results.sweeps import Cell, Row
@@ -32,6 +35,18 @@ class Request:
     only: list[str] | None  # tasks to run; None: all
     methods: list[str] | None  # methods to run; None: all
     dry: bool  # plan and print, run nothing
+    folders: list[Path]  # with more files, besides conf/
+
+    def file(self, group: str, name: str) -> Path | None:
+        """The file of a task, a model or a table, wherever it lies; None if there is none."""
+        paths = (folder / group / f"{name}.yaml" for folder in [CONF, *self.folders])
+        return next(filter(Path.is_file, paths), None)
+
+    @property
+    def search_path(self) -> list[str]:
+        """The override by which a cell finds files outside of conf/; empty without such folders."""
+        folders = ",".join(map(_quoted, self.folders))
+        return [f"{SEARCH_PATH}=[{folders}]"] if folders else []
 
     def place(self, key: str) -> Path | None:
         """Where files lie: one of `PLACES`, from the command line, the table or conf/config.yaml."""
@@ -78,11 +93,15 @@ class Request:
         return (self.only is None or cell.task in self.only) and (self.methods is None or row.method in self.methods)
 
 
-def read(arguments: list[str]) -> Request:
+def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
     """Read the command line of a table: `table=table1 seeds=5 only=rte,cola model=minilm-l6 ...`.
 
+    Args:
+        arguments: of the command line, those for Hydra itself left out.
+        folders: with files besides conf/, absolute. A file of conf/ goes before one of the same name.
+
     Raises:
-        UserError: if there is no such table, or a setting makes no sense for one.
+        UserError: if there is no such table or folder, or a setting makes no sense for a table.
         HydraException: if an argument cannot be read.
     """
     own, given, overrides = {}, {}, []
@@ -97,9 +116,12 @@ def read(arguments: list[str]) -> Request:
         elif override.is_sweep_override():
             raise UserError(f"{line}: a table takes one value for a setting of its cells; give one")
         else:
-            given[key] = _plain(override.value())
+            given[key] = plain(override.value())
             overrides.append(line)
-    table = _definition(*own.get("table") or [""])
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} does not exist; give the folder that holds table/, task/ or method/")
+    table = _definition(*own.get("table") or [""], folders)
     return Request(
         table=table,
         overrides=overrides,
@@ -108,30 +130,38 @@ def read(arguments: list[str]) -> Request:
         only=_choice("only", own.get("only"), table["columns"]),
         methods=_choice("methods", own.get("methods"), of_rows(table, "method")),
         dry=_yes("dry", own.get("dry")),
+        folders=list(folders),
     )
 
 
-def _plain(value: Any) -> Any:
-    """Hydra's quoted strings as strings; lists and numbers as they are."""
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    return value if value is None or isinstance(value, (bool, int, float, dict)) else str(getattr(value, "text", value))
+def _quoted(folder: Path) -> str:
+    """A path as Hydra reads it within a list."""
+    path = str(folder)
+    return path if re.fullmatch(r"[\w./-]+", path) else "'" + path.replace("'", r"\'") + "'"
 
 
 def _values_of(override: Override) -> list[Any] | None:
     """`a`, `a,b` and `[a,b]` as a list; null as None."""
     if override.is_sweep_override():
         return list(override.sweep_iterator())
-    value = _plain(override.value())
+    value = plain(override.value())
     return value if isinstance(value, list) or value is None else [value]
 
 
-def _definition(name: str) -> dict[str, Any]:
-    names = sorted(path.stem for path in (CONF / "table").glob("*.yaml"))
-    if name not in names:
-        raise UserError(f"table={name}: there is no such table; give one of {', '.join(names)}")
-    table = yaml.safe_load((CONF / "table" / f"{name}.yaml").read_text(encoding="utf-8"))["table"]
-    return {"name": name, "base": {}, "seeds": [FIRST_SEED]} | table
+def _definition(name: str, folders: Sequence[Path]) -> dict[str, Any]:
+    paths = {path.stem: path for folder in [*folders[::-1], CONF] for path in (folder / "table").glob("*.yaml")}
+    if name not in paths:
+        raise UserError(f"table={name}: there is no such table; give one of {', '.join(sorted(paths))}")
+    table = yaml.safe_load(paths[name].read_text(encoding="utf-8")).get("table") or {}
+    table = {"name": name, "base": {}, "seeds": [FIRST_SEED]} | table
+    for key in ("caption", "columns", "rows"):
+        if not table.get(key):
+            raise UserError(f"{paths[name]}: a table needs caption, columns and rows; table.{key} is missing")
+    for number, row in enumerate(table["rows"], start=1):
+        if missing := {"model", "method"} - set(table["base"] | row):
+            key = min(missing)
+            raise UserError(f"{paths[name]}: row {number} has no {key}; give {key}: in the row or in table.base")
+    return table
 
 
 def of_rows(table: dict[str, Any], key: str) -> list[str]:

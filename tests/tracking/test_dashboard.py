@@ -136,9 +136,7 @@ def test_every_key_of_a_panel_is_one_that_a_run_logs(results, cell, monkeypatch)
     shown = json.loads(inspect(run.parent, "--summary"))
     logged_config = set(names.flat(shown["config"])) | set(shown["config"])
 
-    dashboard.write(
-        dashboard.workspace("dcft", ""), dashboard.report("dcft", "", dashboard.read_all(results)), results
-    )
+    dashboard.write(dashboard.workspace("dcft", ""), dashboard.report("dcft", "", dashboard.read_all(results)), results)
     view, page = load(results)
     panels = [panel for section in view.sections for panel in section.panels]
     panels += [panel for grid in grids(page) for panel in grid.panels]
