@@ -47,7 +47,7 @@ def _source(name: str, raw: dict[str, Any]) -> str:
     """The source of one value of the recipe, in words."""
     source = raw["recipe"]["sources"].get(name, "not stated")
     stated = raw["recipe"]["stated_for"].get(source, {})
-    others = []
+    others: list[str] = []
     for kind in ("task", "model", "method"):
         if raw[kind]["name"] not in stated.get(kind, [raw[kind]["name"]]):
             others += ["other tasks"] if kind == "task" else stated[kind]
