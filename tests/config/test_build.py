@@ -17,9 +17,10 @@ PAPER_TASKS = ["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "sq
 
 
 def test_the_contract_s_names_exist():
-    assert set(PAPER_TASKS) | {"toy_cls", "toy_pair", "toy_sim", "toy_qa"} == set(TASKS)
-    assert set(PAPER_MODELS) | set(TINY_MODELS) | {"minilm-l6"} == set(MODELS)
-    assert set(PAPER_METHODS) | set(MORE_METHODS) == set(METHODS)
+    """Others may be added."""
+    assert set(PAPER_TASKS) | {"toy_cls", "toy_pair", "toy_sim", "toy_qa"} <= set(TASKS)
+    assert set(PAPER_MODELS) | set(TINY_MODELS) | {"minilm-l6"} <= set(MODELS)
+    assert set(PAPER_METHODS) | set(MORE_METHODS) <= set(METHODS)
 
 
 def assert_complete(config):
@@ -30,7 +31,8 @@ def assert_complete(config):
     assert config.task.title
     assert config.model.title
     for source in config.recipe_source.values():
-        assert source == "conf/config.yaml" or source.startswith(KNOWN_SOURCES), source
+        if config.task.name in PAPER_TASKS:
+            assert source == "conf/config.yaml" or source.startswith(KNOWN_SOURCES), source
         if source in STATED_FOR:
             methods, models = STATED_FOR[source]
             assert config.method.name in methods, source
