@@ -1,4 +1,4 @@
-"""What a cell's settings ask of the machine that runs it. Asked before anything is loaded."""
+"""Whether this machine supports a cell's settings; checked before anything is loaded."""
 
 import torch
 from transformers.utils import is_torch_bf16_gpu_available
@@ -12,7 +12,7 @@ def check(config: RunConfig) -> None:
     """Make sure that this machine has what the cell's precision, attention and compilation need.
 
     Raises:
-        UserError: if it does not; says what to give instead.
+        UserError: if something is missing; names the setting and an alternative.
     """
     if config.precision == "bf16" and not _has_bfloat16():
         name = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.accelerator.current_accelerator()

@@ -1,17 +1,17 @@
-"""DeBERTa's disentangled attention without its waste: the same function of the same weights, computed with less.
+"""DeBERTa's disentangled attention with less computation: the same function of the same weights.
 
 Source: He et al., "DeBERTa", eq. 4, as transformers' `DisentangledSelfAttention` computes it. The score of query a and
 key c is `(q_a k_c + q_a pk[a - c] + k_c pq[a - c]) / scale`, where pk and pq are projections of an embedding of the
-relative position, one row a bucket. transformers projects all 512 buckets for every batch, repeats the projections for
-every sentence, multiplies all queries and keys by all of them, and gathers one row a pair. Here
+relative position, one row per bucket. transformers projects all 512 buckets for every batch, repeats the projections
+for every sentence, multiplies all queries and keys by all of them, and gathers one entry per pair. This module
 
-- only buckets that the batch's length can reach are projected, once for the whole batch;
-- rows are ordered by distance, so that what belongs to query a and key c lies at a constant stride: the table of
-  `q_a pk[d]` is read as a skewed view instead of being gathered (and, backward, scattered);
-- which bucket a distance falls into is found out once a length.
+- projects only the buckets that the batch's length can reach, once for the whole batch;
+- orders the rows of the table `q_a pk[d]` by distance, so that the entries of all pairs lie at constant strides: a
+  skewed view replaces the gather (and, backward, the scatter);
+- computes the bucket of each distance once per length.
 
-The classes take the place of transformers' own on the same modules, so that weights, adapters and hooks stay as they
-are. They rely on attributes that tests/backbones/test_lean_attention.py names.
+`use` changes the class of existing modules, so that weights, adapters and hooks stay as they are. The classes rely on
+attributes of transformers' classes that tests/backbones/test_lean_attention.py lists.
 """
 
 from collections.abc import Iterator
@@ -30,20 +30,20 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
 
 from dcft.tuners.factored import project
 
-# What projects positions: what projects the content as well, or matrices of their own.
+# Layers that project positions: those of the content (`share_att_key`), or separate ones.
 SHARED_PROJECTIONS = {"c2p": "key_proj", "p2c": "query_proj"}
-OWN_PROJECTIONS = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}
+SEPARATE_PROJECTIONS = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}
 
 
 def use(model: nn.Module, kind: str) -> None:
-    """Choose how a model's DeBERTa encoders compute attention, in place; other backbones have nothing to choose.
+    """Choose how a model's DeBERTa encoders compute attention, in place. Other backbones stay as they are.
 
     Args:
         model: any model, adapted or not.
         kind: "lean" (this module) or "plain" (transformers).
 
     Raises:
-        ValueError: for another kind.
+        ValueError: if `kind` is neither.
     """
     if kind not in ("plain", "lean"):
         raise ValueError(f'attention={kind}: give "plain" or "lean"')
@@ -55,7 +55,7 @@ def use(model: nn.Module, kind: str) -> None:
 
 
 class LeanEncoder(DebertaV2Encoder):
-    """Hands its layers no relative positions: a `LeanSelfAttention` looks them up."""
+    """Passes no relative positions to its layers: `LeanSelfAttention` computes them once per length."""
 
     def get_rel_pos(self, hidden_states: Tensor, query_states=None, relative_pos: Tensor | None = None):
         if query_states is None and relative_pos is None:
@@ -64,7 +64,9 @@ class LeanEncoder(DebertaV2Encoder):
 
 
 class LeanSelfAttention(DisentangledSelfAttention):
-    projected: dict | None = None  # projections of positions, while `constant_weights` is in force
+    """`DisentangledSelfAttention` as the module's docstring describes it."""
+
+    projected: dict | None = None  # projections of positions by length, inside `constant_weights`
 
     def forward(
         self,
@@ -75,7 +77,7 @@ class LeanSelfAttention(DisentangledSelfAttention):
         relative_pos: Tensor | None = None,
         rel_embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """As `DisentangledSelfAttention.forward`, which still runs if positions or other queries are given."""
+        """As `DisentangledSelfAttention.forward`, which still runs if `query_states` or `relative_pos` is given."""
         parts = {"c2p", "p2c"}.intersection(self.pos_att_type if self.relative_attention else [])
         if query_states is not None or relative_pos is not None or not parts:
             return super().forward(
@@ -108,34 +110,37 @@ class LeanSelfAttention(DisentangledSelfAttention):
         return states.unflatten(-1, (self.num_attention_heads, -1)).flatten(0, -3).transpose(0, 1).contiguous()
 
     def _positions(self, embeddings: Tensor, length: int) -> tuple[Tensor | None, Tensor | None]:
-        """Key and query of each distance, `heads x 2 * length - 1 x size`: keys from the largest on, queries to it."""
+        """Projected key and query of each distance, `heads x 2 * length - 1 x size`, or None without that term.
+
+        Keys go from the largest distance to the smallest, queries from the smallest to the largest.
+        """
         if self.projected is not None and length in self.projected:
             return self.projected[length]
         reach = (self.position_buckets, self.max_relative_positions, self.pos_ebd_size)
         first, end, rows = _buckets(length, *reach, embeddings.device)
-        names = SHARED_PROJECTIONS if self.share_att_key else OWN_PROJECTIONS
+        names = SHARED_PROJECTIONS if self.share_att_key else SEPARATE_PROJECTIONS
         parts = [part for part in names if part in self.pos_att_type]
         layers = (getattr(self, names[part]) for part in parts)
         outputs = project(self.pos_dropout(embeddings[first:end])[None], *layers)
         orders = {"c2p": rows.flip(0), "p2c": rows}
-        found = {
+        by_part = {
             part: self._by_head(output).index_select(1, orders[part])
             for part, output in zip(parts, outputs, strict=True)
         }
-        positions = found.get("c2p"), found.get("p2c")
+        positions = by_part.get("c2p"), by_part.get("p2c")
         if self.projected is not None:
             self.projected[length] = positions
         return positions
 
 
-@torch.compiler.assume_constant_result  # torch.compile cannot trace numbers that are read off tensors
+@torch.compiler.assume_constant_result  # torch.compile cannot trace numbers that are read from tensors
 def _scale(size: int, terms: int) -> float:
     return float(scaled_size_sqrt(torch.empty(size), terms))
 
 
 @torch.compiler.assume_constant_result
 def _buckets(length: int, buckets: int, max_distance: int, span: int, device: torch.device) -> tuple[int, int, Tensor]:
-    """First and end of the rows that a length can reach; the row of each distance, counted from the first."""
+    """First and end of the embedding rows that a length can reach, and each distance's row, counted from the first."""
     return _find_buckets(length, buckets, max_distance, span, device)
 
 
@@ -151,14 +156,14 @@ def _find_buckets(
 
 
 def _skewed(table: Tensor) -> Tensor:
-    """`n x L x 2L - 1` (no slice) read so that row a begins at column L - 1 - a: `n x L x L`, without a copy."""
+    """A view `n x L x L` of a contiguous table `n x L x 2L - 1`: row a begins at the table's column L - 1 - a."""
     n, length, width = table.shape
     return table.as_strided((n, length, length), (length * width, width - 1, 1), length - 1)
 
 
 @contextmanager
 def constant_weights(model: nn.Module) -> Iterator[None]:
-    """Within this context, in which no weight changes and no gradient is asked for, positions are projected once."""
+    """Project positions once per length inside this context. Weights must not change, and no gradients are computed."""
     modules = [module for module in model.modules() if isinstance(module, LeanSelfAttention)]
     for module in modules:
         module.projected = {}
@@ -166,4 +171,4 @@ def constant_weights(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module in modules:
-            del module.projected  # not None: torch.compile takes an attribute of its own for another module
+            del module.projected  # not None: torch.compile would recompile for an instance's attribute

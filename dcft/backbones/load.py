@@ -34,17 +34,17 @@ SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 class Backbone:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    source: dict[str, Any]  # for the record: where the weights come from, and exactly which
+    source: dict[str, Any]  # for the record: origin and revision of the weights
 
 
 def load_backbone(config: RunConfig) -> Backbone:
     """The backbone with a fresh head for the task, in float32, with attention computed as configured.
 
-    Float32 is asked for explicitly: transformers 5 otherwise loads DeBERTaV3's half-precision checkpoint as it is, and
-    its new head turns into NaN (huggingface/transformers#46002). Mixed precision is the trainer's autocast.
+    Float32 is set explicitly: otherwise transformers 5 keeps the half precision of DeBERTaV3's checkpoint, and the new
+    head becomes NaN (huggingface/transformers#46002). Mixed precision is the trainer's autocast.
 
     Raises:
-        UserError: if the weights cannot be had, or are not of a model that attention=flash knows.
+        UserError: if the weights cannot be loaded, or attention=flash does not support the model.
     """
     name, revision = location(config.model)
     try:
@@ -90,7 +90,7 @@ def location(model: Model) -> tuple[str | None, str | None]:
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
-    """The backbone's fast tokenizer; for random weights, one whose words are the toy tasks' and whose rest is bytes."""
+    """The backbone's fast tokenizer; for random weights, a byte-level BPE trained on the toy tasks' vocabulary."""
     name, revision = location(model)
     if name is None:
         return _toy_tokenizer(model)

@@ -1,1 +1,1 @@
-"""Data of the ten tasks and the toy ones: three sources, one interface (`sources.load`), one encoding (`encode`)."""
+"""Data of all tasks: three sources behind `sources.load_data`, one encoding (`encode.prepare`)."""

@@ -12,18 +12,19 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
-BATCHES_PER_GROUP = 50  # batches among which lengths are sorted: the larger, the less padding and the less mixing
+BATCHES_PER_GROUP = 50  # rows are sorted by length within so many batches: more need less padding and mix rows less
 
 
 class Rows(Dataset):
     """Encoded rows in memory. A batch is cut out and padded on the right.
 
-    A batch takes about 0.1 ms. Read by `datasets` and padded by `tokenizer.pad` it would take 1 to 4 ms, a good part
-    of a small model's step on a GPU (`scripts/bench/tokens.py` measures both).
+    Cutting and padding a batch takes about 0.1 ms. `datasets` and `tokenizer.pad` take 1 to 4 ms, a large part of a
+    small model's step on a GPU (`scripts/bench/tokens.py` measures both).
 
     Args:
-        data: encoded rows; the columns are the model's inputs, lists of one length in each row or numbers.
-        tokenizer: has the padding tokens.
+        data: encoded rows; a column holds one of the model's inputs, a number or a list a row. All lists of a row have
+            the same length.
+        tokenizer: gives the ids of the padding.
         multiple: tokens; the length of a batch is a multiple of it.
     """
 
@@ -48,8 +49,8 @@ class Rows(Dataset):
         lengths = self.lengths[rows]
         position = np.arange(_padded(lengths.max(), self.multiple))
         inside = position < lengths[:, None]
-        place = np.where(inside, self._starts[rows][:, None] + position, 0)
-        tokens = {name: np.where(inside, values[place], pad) for name, (values, pad) in self._tokens.items()}
+        index = np.where(inside, self._starts[rows][:, None] + position, 0)
+        tokens = {name: np.where(inside, values[index], pad) for name, (values, pad) in self._tokens.items()}
         numbers = {name: values[rows] for name, values in self._numbers.items()}
         batch = {name: torch.from_numpy(values) for name, values in (tokens | numbers).items()}
         return {name: part.float() if part.is_floating_point() else part.long() for name, part in batch.items()}
@@ -59,8 +60,13 @@ class LengthGroupedSampler(Sampler[int]):
     """Batches of rows of similar length, in random order.
 
     Two differences from transformers' sampler of this name. The order depends on seed and epoch alone, so a resumed run
-    sees the batches that it would have seen. Batches are shuffled after sorting, so long and short ones alternate at
+    goes on with the same batches. Batches are shuffled after sorting, so long and short ones alternate at
     random. If all lengths are equal, the order of the rows is random.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows of a batch.
+        seed: of the order, together with the epoch.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
@@ -79,24 +85,25 @@ class LengthGroupedSampler(Sampler[int]):
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         order = torch.randperm(len(self), generator=generator)
         groups = order.split(BATCHES_PER_GROUP * self.batch_size)
-        # From short to long: the rows that are left over for a short batch are the longest, whose padding costs most.
+        # Short rows first: the incomplete batch then holds the longest rows, whose padding would cost most.
         order = torch.cat([group[self.lengths[group].argsort(stable=True)] for group in groups])
         batches = list(order.split(self.batch_size))
-        rest = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # a short batch stays the last
+        incomplete = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # stays the last
         shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-        return iter(torch.cat(shuffled + rest).tolist())
+        return iter(torch.cat(shuffled + incomplete).tolist())
 
 
 class ProcessBatches(Sampler[list[int]]):
     """The rows of each batch that one of n processes computes: every n-th row. Processes differ by at most one row.
 
-    All processes take every step. A process without a row in a short batch gets the batch's first row, which `rows` and
-    `weight` do not count.
+    All processes take every step. A process without a row in the incomplete batch gets that batch's first
+    row, which `rows` and `weight` do not count.
 
     Args:
         sampler: the order of all rows; a list if the order is the same in every epoch.
         batch_size: rows of a batch, over all processes.
-        process, processes: the number of this process, from 0, and of all.
+        process: index of this process, from 0.
+        processes: number of processes.
     """
 
     def __init__(self, sampler: Sampler[int] | Sequence[int], batch_size: int, process: int, processes: int):
@@ -116,7 +123,7 @@ class ProcessBatches(Sampler[list[int]]):
             yield batch[self.process :: self.processes] or batch[:1]
 
     def rows(self, batch: int) -> int:
-        """How many rows of a batch this process computes; `batch` is its number in the epoch."""
+        """Number of rows that this process computes of a batch; `batch` is the batch's index in the epoch."""
         return len(range(self.process, self._size(batch), self.processes))
 
     def weight(self, batch: int) -> float:
@@ -128,11 +135,11 @@ class ProcessBatches(Sampler[list[int]]):
 
 
 def loader(rows: Rows, batches: Iterable[list[int]], pin_memory: bool) -> DataLoader:
-    """Batches of rows; with `pin_memory` a GPU copies the next batch while it computes."""
-    return DataLoader(rows, batch_sampler=batches, collate_fn=_as_it_is, pin_memory=pin_memory)
+    """A loader of padded batches. With `pin_memory` a GPU copies the next batch while it computes."""
+    return DataLoader(rows, batch_sampler=batches, collate_fn=_identity, pin_memory=pin_memory)
 
 
-def _as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def _identity(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
@@ -143,15 +150,15 @@ def _padded(length: int, multiple: int) -> int:
 def count_tokens(
     lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch_size: int, processes: int = 1, multiple: int = 1
 ) -> dict[str, int]:
-    """Tokens of one pass over the rows: `real`, and `computed`, which include padding.
+    """Tokens of one epoch: `real`, and `computed`, which includes padding.
 
     Args:
         lengths: tokens of each row.
-        order: the rows' order; a sampler gives that of its current epoch.
+        order: of the rows; a sampler gives the order of its current epoch.
         batch_size: rows of a batch, over all processes.
-        processes: how many share each batch; each pads its own rows.
+        processes: number of processes; each pads its own rows of a batch.
         multiple: tokens; the length of a batch is a multiple of it.
     """
-    shares = [ProcessBatches(order, batch_size, process, processes) for process in range(processes)]
-    computed = sum(len(rows) * _padded(lengths[rows].max(), multiple) for share in shares for rows in share)
+    samplers = [ProcessBatches(order, batch_size, process, processes) for process in range(processes)]
+    computed = sum(len(rows) * _padded(lengths[rows].max(), multiple) for sampler in samplers for rows in sampler)
     return {"real": int(lengths.sum()), "computed": int(computed)}

@@ -23,13 +23,17 @@ class TaskData:
     """The data of one run: raw rows for scoring, encoded rows for the model."""
 
     train: Dataset  # encoded; columns are the model's inputs
-    dev: Dataset  # encoded; every dev set, one after the other, in order; spans have columns to read answers off
-    dev_rows: dict[str, Dataset]  # raw, by dev set
+    dev: Dataset  # encoded; all dev sets, concatenated; span tasks add the columns `example` and `offsets`
+    dev_rows: dict[str, Dataset]  # raw, by name of the dev set
     source: DataSource
 
 
 def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
-    """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens)."""
+    """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens).
+
+    Raises:
+        UserError: if the data cannot be loaded.
+    """
     splits, source = load_data(config)
     encoded = {name: _cached(config, tokenizer, name, rows, source) for name, rows in splits.items()}
     train = encoded.pop("train")
@@ -42,7 +46,7 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
 
 
 def inputs(encoded: Dataset) -> Dataset:
-    """Encoded rows without the columns that answers are read off with."""
+    """The model's inputs: encoded rows without the columns that only `squad.predict_answers` needs."""
     return encoded.remove_columns([c for c in ("example", "offsets") if c in encoded.column_names])
 
 
@@ -50,10 +54,10 @@ def tokenise(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, 
     """Encode the rows of one split.
 
     Args:
-        config: its task, and where texts are cut.
+        config: gives the task and `data.max_length`.
         tokenizer: the backbone's.
-        split: "train", or the name of a dev set, whose spans get columns to read answers off.
-        rows: raw, as `sources.load` gives them.
+        split: "train" or the name of a dev set. For span tasks, only dev sets get the columns `example` and `offsets`.
+        rows: raw, as `sources.load_data` returns them.
         cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
     """
     module = squad if config.task.kind == "span" else glue

@@ -12,15 +12,18 @@ log = logging.getLogger(__name__)
 
 
 def read(task: Task, split: str, path: Path) -> list[dict[str, Any]]:
-    """The rows of one split, in the columns `text`, `pair`, `label` (or SQuAD's own), in the order of the file.
+    """The rows of one split, in the order of the file.
+
+    Columns are `text`, `pair` (if the task has pairs) and `label` for GLUE; `id`, `question`, `context` and `answers`
+    for SQuAD.
 
     Args:
-        task: its format, headings and labels.
-        split: name of the split, for the number of rows that are known to be malformed.
+        task: gives the format, the header and the labels.
+        split: name of the split. Only "train" may have malformed rows, `task.malformed_rows` at most.
         path: the official file.
 
     Raises:
-        UserError: if the file cannot be read as this task's, with the file and the line.
+        UserError: if the file does not have the task's format; names the file and the line.
     """
     try:
         if task.format == "squad":

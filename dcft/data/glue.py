@@ -5,10 +5,10 @@ from transformers import PreTrainedTokenizerBase
 
 
 def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, **cache) -> Dataset:
-    """Tokenise `text` and, where there is one, `pair`; nothing is padded here.
+    """Tokenise `text` and, if present, `pair`. Nothing is padded.
 
     Args:
-        data: columns `text`, `label` and perhaps `pair`.
+        data: columns `text`, `label` and optionally `pair`.
         tokenizer: the backbone's.
         max_length: in tokens; the longer of the two texts is cut first.
         cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.

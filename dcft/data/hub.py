@@ -1,6 +1,6 @@
-"""Whether a run needs the Hugging Face Hub, and what to do without a way to it.
+"""The Hugging Face Hub: whether a run needs it, whether it answers, and the errors if it does not.
 
-Imports of Hugging Face's packages wait until one is needed: they read HF_HUB_OFFLINE once, when imported.
+Hugging Face's packages read HF_HUB_OFFLINE once, at their import. Functions here import them after it has been set.
 """
 
 import os
@@ -23,9 +23,12 @@ def needs_hub(config: RunConfig) -> bool:
 
 
 def prefer_cache_if_offline(timeout: float = 5.0) -> None:
-    """Without a way to the Hub, use its local cache at once instead of after half a minute of retries.
+    """Set HF_HUB_OFFLINE if the Hub does not answer: the local cache is then used without half a minute of retries.
 
-    Behind a proxy nothing is tried.
+    Behind a proxy, or if HF_HUB_OFFLINE is set already, nothing is tried.
+
+    Args:
+        timeout: seconds to wait for a connection.
     """
     if urllib.request.getproxies() or os.environ.get("HF_HUB_OFFLINE"):
         return
@@ -40,7 +43,7 @@ def prefer_cache_if_offline(timeout: float = 5.0) -> None:
 
 
 def unreachable_model(model: Model) -> UserError:
-    """The error for weights that neither the cache nor the Hub gives."""
+    """The error for weights that are not in the cache while the Hub does not answer."""
     return UserError(
         f"model={model.name}: {model.hub.id} is neither in the local cache nor can the Hugging Face Hub be reached; "
         "give model.path=FOLDER of a saved model, or model=minilm-l6"
@@ -48,7 +51,7 @@ def unreachable_model(model: Model) -> UserError:
 
 
 def unreachable_data(task: Task) -> UserError:
-    """The error for data that neither the cache nor the Hub gives."""
+    """The error for data that are not in the cache while the Hub does not answer."""
     return UserError(
         f"task={task.name}: {task.hub.path} is neither in the local cache nor can the Hugging Face Hub be reached; "
         "give data.root=PATH with the official files, or task=toy_cls"
@@ -59,7 +62,7 @@ def require_model(config: RunConfig) -> None:
     """Make sure that the backbone can be loaded, without loading it.
 
     Raises:
-        UserError: if it lies on the Hub, which cannot be reached or does not have it, and is not in the cache.
+        UserError: if the weights come from the Hub, are not in the cache, and the Hub does not answer or lacks them.
     """
     model = config.model
     if model.path or model.package or model.random:
@@ -73,10 +76,10 @@ def require_model(config: RunConfig) -> None:
     try:
         model_info(model.hub.id, revision=model.hub.revision, timeout=HUB_TIMEOUT)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        there = f"{model.hub.id} at revision {model.hub.revision}"
+        repository = f"{model.hub.id} at revision {model.hub.revision}"
         advice = "give model.path=FOLDER of a saved model, or log in if it is not open to all"
-        raise UserError(f"model={model.name}: the Hub does not give {there}; {advice}") from error
-    except Exception as error:  # no answer, in whichever way the client says so
+        raise UserError(f"model={model.name}: the Hub does not give {repository}; {advice}") from error
+    except Exception as error:  # without a connection the client raises errors of many types
         raise unreachable_model(model) from error
 
 
@@ -84,7 +87,7 @@ def require_data(config: RunConfig) -> None:
     """Make sure that the task's data can be loaded, without loading them.
 
     Raises:
-        UserError: if they lie on the Hub, which cannot be reached or does not have them, and are not in the cache.
+        UserError: if the data come from the Hub, are not in the cache, and the Hub does not answer or lacks them.
     """
     task = config.task
     if task.toy or config.data_files:
@@ -94,5 +97,5 @@ def require_data(config: RunConfig) -> None:
 
     try:
         load_dataset_builder(task.hub.path, task.hub.name, revision=task.hub.revision)
-    except Exception as error:  # no answer, in whichever way the client says so
+    except Exception as error:  # without a connection the client raises errors of many types
         raise unreachable_data(task) from error

@@ -9,13 +9,13 @@ from dcft.errors import UserError
 
 
 def count(task: Task, root: Path) -> dict[str, int]:
-    """Rows by split; a split without a file is left out.
+    """Number of rows by split. A split without a file is left out.
 
     Test sets have no labels and lie beside the dev sets: test.tsv beside dev.tsv, test_matched.tsv beside
     dev_matched.tsv. Their rows are counted under "test", "test_mismatched". The suite uses them nowhere else.
 
     Args:
-        task: whose files.
+        task: gives the names and the format of the files.
         root: folder with the official files.
 
     Raises:

@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class DataSource:
-    """What the record says about the data of a run."""
+    """The record's entry on the data of a run."""
 
     source: str  # hub, local or toy
     identity: dict  # repository and revision, or digests of the files
-    rows: dict[str, int]  # read, by split
-    complete: bool  # whether the counts are those of the whole data set (paper, Tables 7 and 8)
+    rows: dict[str, int]  # by split, before data.max_train and data.max_eval
+    complete: bool  # whether `rows` are the whole data set's (paper, Tables 7 and 8)
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -34,7 +34,7 @@ def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     Columns are `text`, `pair` (if there is one) and `label` for GLUE; `id`, `question`, `context`, `answers` for SQuAD.
 
     Raises:
-        UserError: no network, a missing file, a malformed row, or a Hub revision that is not the pinned one.
+        UserError: if the Hub does not answer, a file is missing, a row is malformed, or the Hub's data are incomplete.
     """
     task = config.task
     if task.toy:
@@ -49,7 +49,7 @@ def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     complete = rows == task.rows
     identity = data_identity(task, config.data_files)
     if not complete:
-        _explain_incomplete(config, rows)
+        _reject_or_note_incomplete(config, rows)
     for split, data in splits.items():
         limit = config.data.max_train if split == "train" else config.data.max_eval
         if limit is not None and limit < len(data):
@@ -57,8 +57,8 @@ def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     return splits, DataSource(identity["source"], identity, rows, complete)
 
 
-def _explain_incomplete(config: RunConfig, rows: dict[str, int]) -> None:
-    """A pinned revision must be whole; files of one's own may be a part, which every table then says."""
+def _reject_or_note_incomplete(config: RunConfig, rows: dict[str, int]) -> None:
+    """Incomplete data of a pinned revision are an error. Incomplete local files are allowed; every table marks them."""
     counts = ", ".join(f"{split} {rows.get(split, 0)} of {n}" for split, n in config.task.rows.items())
     if not config.data_files:
         raise UserError(f"task={config.task.name}: the data are not the pinned ones ({counts} rows)")
@@ -71,10 +71,10 @@ def _from_hub(config: RunConfig) -> dict[str, Dataset]:
         loaded = load_dataset(hub.path, hub.name, revision=hub.revision)
     except (ConnectionError, OSError, ValueError) as error:
         raise unreachable_data(task) from error
-    splits = {ours: loaded[theirs] for ours, theirs in hub.splits.items()}
+    splits = {split: loaded[hub_split] for split, hub_split in hub.splits.items()}
     if task.kind == "span":
         return {name: data.select_columns(["id", "question", "context", "answers"]) for name, data in splits.items()}
-    columns = {theirs: ours for ours, theirs in hub.columns.items()}
+    columns = {hub_column: column for column, hub_column in hub.columns.items()}
     return {
         name: data.select_columns(list(columns)).rename_columns({k: v for k, v in columns.items() if k != v})
         for name, data in splits.items()

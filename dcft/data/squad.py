@@ -1,4 +1,4 @@
-"""Questions about paragraphs: overlapping windows of tokens in, answer texts out."""
+"""SQuAD: questions and paragraphs to overlapping windows of tokens, and the model's logits to answer texts."""
 
 from collections import defaultdict
 
@@ -14,14 +14,14 @@ def encode(
 ) -> Dataset:
     """Split each question and paragraph into windows, with the tokens of the first answer as labels.
 
-    A window that does not hold the whole answer, or a question without one, points to the first token.
+    If a window does not hold the whole answer, or the question has none, the label is the first token.
 
     Args:
         data: columns `id`, `question`, `context`, `answers`.
         tokenizer: a fast tokenizer.
         max_length: tokens of a window, question included.
         doc_stride: tokens of the paragraph that neighbouring windows share.
-        train: leave out what only `predict_answers` needs; it takes longer than the rest.
+        train: leave out the columns that only `predict_answers` needs; they take longer to compute than the rest.
         cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
 
     Returns:
@@ -30,7 +30,7 @@ def encode(
     """
 
     def tokenise(batch, indices):
-        questions = [question.lstrip() for question in batch["question"]]  # some start with a screenful of blanks
+        questions = [question.lstrip() for question in batch["question"]]  # some start with very many blanks
         encoded = tokenizer(
             questions,
             batch["context"],
@@ -86,11 +86,12 @@ def predict_answers(
 
     Args:
         data: the questions, columns `context` at least.
-        windows: what `encode` made of them.
+        windows: the rows that `encode` returned for them, with `train=False`.
         start_logits, end_logits: `windows x tokens`.
-        n_best: candidates a side.
+        n_best: starts, and ends, that are candidates in each window.
         max_answer_length: tokens.
-        null_threshold: answer nothing if "no answer" exceeds the best span by more; None if every question has one.
+        null_threshold: predict "no answer" if its score exceeds the best span's by more than this; None if every
+            question has an answer.
 
     Returns:
         One text a question, in the order of `data`; empty for "no answer".
@@ -119,11 +120,11 @@ def predict_answers(
         if null_threshold is not None and null[example] - score > null_threshold:
             texts.append("")
         else:
-            texts.append(context[first:last].strip())  # some tokenizers count the blank before a word as part of it
+            texts.append(context[first:last].strip())  # some tokenizers' offsets include the blank before a word
     return texts
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Indices of the n largest finite values, first come first among equals."""
+    """Indices of the n largest finite values; ties stay in order."""
     order = np.argsort(-values, kind="stable")[:n]
     return order[np.isfinite(values[order])]

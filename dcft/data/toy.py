@@ -1,4 +1,4 @@
-"""Four small generated tasks, written in the formats of GLUE and SQuAD, so that one reader reads both.
+"""Four small generated tasks in the file formats of GLUE and SQuAD, so that `files.read` reads them too.
 
 They are learnable and need no network; they say nothing about language. Results on them are labelled toy everywhere.
 """
@@ -56,7 +56,7 @@ def _write_tsv(folder: Path, split: str, rows: int, heading: tuple[str, ...], ro
 
 
 def _polarity(rng: random.Random) -> tuple[str, str]:
-    """The majority of three adjectives decides."""
+    """The label is the majority of three adjectives."""
     adjectives = [rng.choice(rng.choice((GOOD, BAD))) for _ in range(3)]
     parts = rng.sample(PARTS, 3)
     clauses = [f"the {part} is {adjective}" for part, adjective in zip(parts, adjectives, strict=True)]
@@ -65,7 +65,7 @@ def _polarity(rng: random.Random) -> tuple[str, str]:
 
 
 def _entailment(rng: random.Random) -> tuple[str, str, str]:
-    """Somebody gives somebody a thing; the second sentence says who has it now, or gets one fact wrong."""
+    """Somebody gives somebody a thing; the second sentence names the new owner, or has one fact wrong."""
     giver, taker = rng.sample(NAMES, 2)
     colour, thing = rng.choice(COLOURS), rng.choice(THINGS)
     premise = f"In {rng.choice(CITIES)} {giver} gave {taker} a {colour} {thing} ."
@@ -97,7 +97,7 @@ def _similarity(rng: random.Random) -> tuple[str, str, str]:
 
 
 def _write_squad(folder: Path, split: str, rows: int) -> None:
-    """Paragraphs of four facts with four questions each; every fourth question asks about somebody else."""
+    """Paragraphs of four facts with four questions each; every fourth question asks about a person without a fact."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = _generator(folder.name, split)
     paragraphs = []

@@ -1,6 +1,6 @@
 """The project's W&B workspace and report: saved to W&B, or written as JSON without a login or a network.
 
-A view: it plots the names of `dcft.tracking.names` and reads sweeps; it composes and runs nothing.
+The dashboard plots the names of `dcft.tracking.names` and reads sweeps. It composes and runs nothing.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ except ImportError as error:
     ) from error
 
 TITLE = "DCFT"
-VIEW = "nw-dcft-v"  # the workspace's name in its address: the same at each call, so that saving again replaces it
+VIEW = "nw-dcft-v"  # the workspace's name in its address; constant, so that saving again replaces the workspace
 TIMEOUT = 20  # seconds to wait for the server
-GROUPS = ("task", "model", "variant")  # of runs that differ in their seed at most, but for Tables 5 and 6
+GROUPS = ("task", "model", "variant")  # runs of a group differ in their seed only, except in Tables 5 and 6
 BAD = ["failed", "crashed", "killed"]  # states of a W&B run that has no score
 COLUMNS = [
     "run:displayName",
@@ -38,11 +38,11 @@ COLUMNS = [
 
 
 def publish(project: str, entity: str | None, results: Path) -> list[str]:
-    """Save workspace and report to W&B; without a login or a way to W&B write them below results/dashboard.
+    """Save workspace and report to W&B, or write them to results/dashboard if W&B does not accept them.
 
     Args:
         project: the W&B project that runs are tracked in.
-        entity: the W&B team; None for the login's default one.
+        entity: the W&B team. None: the login's default team.
         results: the results folder; its sweeps become sections of the report.
 
     Returns:
@@ -56,30 +56,30 @@ def publish(project: str, entity: str | None, results: Path) -> list[str]:
     if os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False, verify=False):
         try:
             return save(project, entity, sweeps)
-        except Exception as error:  # no network, no such team, no rights: whatever W&B says
+        except Exception as error:  # no network, unknown team, missing rights
             reason = f"not saved to W&B ({' '.join(str(error).split())})"
     paths = write(workspace(project, entity or ""), report(project, entity or "", sweeps), results)
     return [*map(str, paths), f"{reason}; to push both: wandb login, then make dashboard again"]
 
 
 def save(project: str, entity: str | None, sweeps: list[Sweep]) -> list[str]:
-    """Save both to W&B, in the place of what an earlier call saved; returns their addresses."""
+    """Save workspace and report to W&B and return their addresses. What an earlier call saved is replaced."""
     api = wandb.Api(timeout=TIMEOUT)
     entity = entity or api.default_entity
     page = report(project, entity, sweeps)
-    if project in [known.name for known in api.projects(entity)]:
-        same = [known.id for known in api.reports(f"{entity}/{project}") if known.display_name == page.title]
-        page.id = same[0] if same else ""
-    page.save()  # makes the project if there is none
+    if project in [saved.name for saved in api.projects(entity)]:
+        ids = [saved.id for saved in api.reports(f"{entity}/{project}") if saved.display_name == page.title]
+        page.id = ids[0] if ids else ""
+    page.save()  # creates the project if there is none
     return [workspace(project, entity).save().url, page.url]
 
 
 def write(view: ws.Workspace, page: wr.Report, results: Path) -> list[Path]:
-    """Write both as JSON, as W&B stores them: the same bytes for the same sweeps; returns the paths."""
+    """Write workspace and report as the JSON that W&B stores, the same bytes for the same sweeps. Returns the paths."""
     paths = []
-    for name, thing in (("workspace", view), ("report", page)):
+    for name, document in (("workspace", view), ("report", page)):
         paths.append(results / "dashboard" / f"{name}.json")
-        content = thing._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1)
+        content = document._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1)
         atomic.write(paths[-1], content + "\n")
     return paths
 
@@ -96,7 +96,7 @@ def workspace(project: str, entity: str) -> ws.Workspace:
         project=project,
         name=TITLE,
         sections=[
-            ws.Section(name=name, panels=_named(name, panels), is_open=True, pinned=True)
+            ws.Section(name=name, panels=_with_ids(name, panels), is_open=True, pinned=True)
             for name, panels in sections.items()
         ],
         runset_settings=ws.RunsetSettings(
@@ -132,12 +132,12 @@ def report(project: str, entity: str, sweeps: list[Sweep]) -> wr.Report:
 
 
 def score() -> wr.BarPlot:
-    """A bar a group of runs."""
+    """The score of each group of runs, as bars."""
     return wr.BarPlot(title="Score", metrics=["score"], title_x="percent", layout=wr.Layout(w=24, h=10))
 
 
 def pareto() -> wr.ScatterPlot:
-    """A point a run: what a method reaches with how many parameters."""
+    """Score against adapter parameters, one point per run."""
     return wr.ScatterPlot(
         title="Score against adapter parameters",
         x=wr.SummaryMetric("params.adapter"),
@@ -148,7 +148,7 @@ def pareto() -> wr.ScatterPlot:
 
 
 def curves() -> list[wr.LinePlot]:
-    """How runs went, over optimiser steps."""
+    """Scores and losses over optimiser steps."""
     plots = {
         names.DEV_SCORE: ("Score on dev", "percent"),
         names.DEV_LOSS: ("Loss on dev", "loss"),
@@ -161,7 +161,7 @@ def curves() -> list[wr.LinePlot]:
 
 
 def failures() -> wr.BarPlot:
-    """How many runs of each method failed or collapsed."""
+    """Number of failed and collapsed runs of each method."""
     return wr.BarPlot(
         title="Failed and collapsed runs by method",
         metrics=["failed", "collapsed"],
@@ -173,26 +173,26 @@ def failures() -> wr.BarPlot:
 
 
 def _table(table: Sweep) -> wr.PanelGrid:
-    """A table's runs by name, since a run that several tables share belongs to the group of the first one only."""
+    """Panels of a table's runs, chosen by name, because a run of several tables is in the first one's group only."""
     models = {row.model for row in table.rows}
     keys = ["task", *(["model"] if len(models) > 1 else []), "method"]
-    seen = []  # a knob that tells rows apart as another one does (a stride that equals its kernel) adds nothing
+    seen = []  # a knob with the same values as another (a stride equal to its kernel) adds nothing
     for knob in KNOBS:
         values = [row.knobs.get(knob) for row in table.rows]
         if len({value for value in values if value is not None}) > 1 and values not in seen:
             seen.append(values)
             keys.append(knob)
-    names = expr.Metric("Name").isin([cell.name for cell in table.unique()])
-    return _grid(table.name, [score(), pareto()], filters=expr.And(names), groupby=[f"config.{key}" for key in keys])
+    by_name = expr.Metric("Name").isin([cell.name for cell in table.unique()])
+    return _grid(table.name, [score(), pareto()], filters=expr.And(by_name), groupby=[f"config.{key}" for key in keys])
 
 
 def _describe(table: Sweep) -> str:
-    """What the numbers of a table are; nothing that would make them look like the paper's is left unsaid."""
+    """Caption, cells and seeds of a table; toy data and backbones that are not the paper's are named."""
     notes = [f"{table.caption}. {len(table.unique())} cells, seeds {', '.join(map(str, table.seeds))}"]
     if toys := [column.title for column in table.columns if column.toy]:
         notes.append(f"toy data, generated, no benchmark: {', '.join(toys)}")
-    if others := sorted({row.model_title for row in table.rows if row.substitute}):
-        notes.append(f"backbone not one of the paper's: {', '.join(others)}")
+    if substitutes := sorted({row.model_title for row in table.rows if row.substitute}):
+        notes.append(f"backbone not one of the paper's: {', '.join(substitutes)}")
     return "; ".join(notes) + "."
 
 
@@ -200,11 +200,11 @@ def _grid(name: str, panels: list, **runs) -> wr.PanelGrid:
     order = [wr.OrderBy(wr.SummaryMetric("score"), ascending=False)]
     runset = wr.Runset(name=name, order=order, pinned_columns=COLUMNS, **runs)
     runset._id = _id(f"runs of {name}")
-    return wr.PanelGrid(runsets=[runset], panels=_named(name, panels))
+    return wr.PanelGrid(runsets=[runset], panels=_with_ids(name, panels))
 
 
-def _named(place: str, panels: list) -> list:
-    """Panels with ids that are the same at each call; the library draws them."""
+def _with_ids(place: str, panels: list) -> list:
+    """Panels with ids that are the same at each call; the library's ids are random."""
     for panel in panels:
         panel._id = _id(f"{place}: {panel.title}")
     return panels

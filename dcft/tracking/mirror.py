@@ -1,4 +1,4 @@
-"""Mirrors of a run. The record is the result; a tracker may be offline or broken without hurting it."""
+"""Trackers that mirror a run. The record is the result: a tracker that is offline or broken does not affect it."""
 
 import contextlib
 import functools
@@ -28,7 +28,7 @@ class NoTracker(TrainerCallback):
 
 
 def never_fails(method):
-    """A failing tracker warns once and is silent from then on."""
+    """Decorator of a tracker's methods: the first failure is a warning, and turns the tracker off for this run."""
 
     @functools.wraps(method)
     def guarded(self, *args, **kwargs):
@@ -36,7 +36,7 @@ def never_fails(method):
             return
         try:
             method(self, *args, **kwargs)
-        except Exception as error:  # whatever a tracker throws, the run goes on
+        except Exception as error:  # the run goes on, whatever a tracker raises
             self.broken = True
             reason = re.sub(r"(write_token=)[^&\s'\"]+", r"\1...", str(error))  # trackio's addresses carry a secret
             log.warning("note: %s failed and is off for this run: %s", type(self).__name__, reason)
@@ -45,9 +45,9 @@ def never_fails(method):
 
 
 class Tracker(NoTracker):
-    """A tracker's run per cell, under the cell's name, so that a resumed or repeated cell goes on with its run.
+    """One tracker's run per cell, under the cell's name, so that a resumed or repeated cell continues its run.
 
-    What is logged, and under which names: `dcft.tracking.names`. Only the first of several processes tracks.
+    `dcft.tracking.names` defines the names and values that are logged. Only the first of several processes logs.
     """
 
     def __init__(self, config: RunConfig, settings: dict[str, Any]):
@@ -56,11 +56,11 @@ class Tracker(NoTracker):
         self.broken = False
 
     def start(self, **arguments) -> Any:
-        """Open the run; `arguments` are those that trackers share."""
+        """Open the run and return it; `arguments` are common to all trackers."""
         raise NotImplementedError
 
     def end(self, record: dict[str, Any]) -> None:
-        """Add what the record says of the whole run, and close it."""
+        """Log the record's summary of the run, and close the run."""
         raise NotImplementedError
 
     @never_fails
@@ -105,7 +105,7 @@ class WandbTracker(Tracker):
             "job_type": self.config.method.name,
             "tags": names.tags(self.settings),
             "dir": str(folder),
-            # A run that a cell could not finish must not take in the next cell's.
+            # A run that a failed cell left open must not receive the next cell's values.
             "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, reinit="finish_previous"),
         }
         mode = os.environ.get("WANDB_MODE", "online")
@@ -117,7 +117,7 @@ class WandbTracker(Tracker):
             wandb.teardown()  # else the half-open run keeps its id
             run = wandb.init(mode="offline", **arguments)
         run.define_metric(f"{names.DEV}*", summary="max,last")
-        run.define_metric(names.DEV_LOSS)  # as anything else: the last value
+        run.define_metric(names.DEV_LOSS)  # the default: the last value
         return run
 
     def end(self, record):
@@ -128,7 +128,7 @@ class WandbTracker(Tracker):
 class TrackioTracker(Tracker):
     """trackio: a database in its own folder (TRACKIO_DIR), without an account or a network.
 
-    It has no summary: what the record says of the whole run is logged with the last step.
+    trackio has no summary, so the record's summary of the run is logged at the last step.
     """
 
     def __init__(self, config: RunConfig, settings: dict[str, Any]):
@@ -141,7 +141,7 @@ class TrackioTracker(Tracker):
     def start(self, **arguments):
         import trackio
 
-        with contextlib.redirect_stdout(io.StringIO()):  # it greets; the last line of a run is its record
+        with contextlib.redirect_stdout(io.StringIO()):  # trackio greets, but a run's last line is its record
             return trackio.init(embed=False, **arguments)
 
     def end(self, record):

@@ -1,7 +1,4 @@
-"""What a tracker is told of a run, and under which names. Trackers log these names, the dashboard plots them.
-
-Nothing here imports torch.
-"""
+"""Names and values of a run for trackers, which log them, and for the dashboard, which plots them."""
 
 from typing import Any
 
@@ -10,18 +7,19 @@ from dcft.config.schema import used_knobs
 from dcft.results.records import is_done
 
 TRAIN = {"loss": "train/loss", "learning_rate": "train/lr", "grad_norm": "train/grad_norm"}  # the Trainer's name: ours
-DEV = "dev/"  # and the name of a metric; the best of a run is its largest value, but for the loss
+DEV = "dev/"  # and a metric's name; a run's best value is the largest, except for the loss
 DEV_SCORE, DEV_LOSS = f"{DEV}score", f"{DEV}loss"
 
 
 def config(settings: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration: at the top what one filters and groups by, all of the record's below `settings`.
+    """A run's configuration for a tracker.
 
     Args:
         settings: the record's configuration.
 
     Returns:
-        Knobs that the method does not have are left out.
+        At the top level the keys to filter and group by, without knobs that the method lacks; under `settings` the
+        record's whole configuration.
     """
     method = settings["method"]
     return {
@@ -40,7 +38,7 @@ def config(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def tags(settings: dict[str, Any]) -> list[str]:
-    """Task, model and method, and what keeps a run from being a result of the paper's experiment."""
+    """Task, model and method, and a tag for each reason why a run is not the paper's experiment."""
     labels = [settings[group]["name"] for group in ("task", "model", "method")]
     labels += ["toy"] if settings["task"]["toy"] else []
     labels += ["substitute-backbone"] if settings["model"]["substitute"] else []
@@ -48,19 +46,19 @@ def tags(settings: dict[str, Any]) -> list[str]:
 
 
 def training(logs: dict[str, Any]) -> dict[str, float]:
-    """What the Trainer logs while it trains."""
+    """The Trainer's training logs under the names of trackers."""
     return {TRAIN[key]: value for key, value in logs.items() if key in TRAIN}
 
 
 def evaluation(entry: dict[str, Any]) -> dict[str, float]:
-    """What one evaluation found."""
+    """An evaluation's values under the names of trackers."""
     values = {f"{DEV}{name}": value for name, value in entry["eval_metrics"].items()}
     values |= {DEV_SCORE: entry["eval_score"], DEV_LOSS: entry["eval_loss"]}
     return {key: value for key, value in values.items() if value is not None}
 
 
 def summary(record: dict[str, Any]) -> dict[str, Any]:
-    """What the record says of the whole run. Flags are 1 or 0, so that charts can count them; unknown is None."""
+    """The record's summary of the run. Flags are 1 or 0, so that charts can count them, or None if unknown."""
     source, limits = record["data_source"], record["config"]["data"]
     whole = source and source["complete"] and limits["max_train"] is None and limits["max_eval"] is None
     return {
@@ -75,5 +73,5 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Nested values under dotted names, as W&B shows them; without what is unknown."""
+    """Nested values under dotted names, as W&B shows them. Unknown values (None) are left out."""
     return {key: value for key, value in flatten(values).items() if value is not None}

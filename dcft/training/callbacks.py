@@ -1,4 +1,4 @@
-"""What AdaLoRA and SoRA do after each step of the optimiser."""
+"""Callbacks of the methods: AdaLoRA's rank allocation, SoRA's soft threshold, LoRA-FA's optimiser on the device."""
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,8 @@ from dcft.errors import UserError
 class BudgetAllocation(TrainerCallback):
     """AdaLoRA: score the ranks after each step and cut the least important ones down to the budget.
 
-    Everything that PEFT keeps for this outside of the model is put where a checkpoint has it, so that a resumed run is
-    the same run: the averages of the importance live in the optimiser's state, next to Adam's own averages.
+    PEFT keeps the averages of the importance and the kept ranks outside of the model. This callback stores them in the
+    optimiser's state, next to Adam's averages, so that a checkpoint has them and a resumed run gives the same result.
 
     Args:
         model: a PEFT model with an AdaLoRA adapter.
@@ -32,10 +32,10 @@ class BudgetAllocation(TrainerCallback):
     def on_train_begin(self, args, state, control, optimizer=None, **kwargs):
         before, after = self.config.tinit, self.config.tfinal
         if before + after + 1 >= state.max_steps:  # PEFT scores ranks in at least one step before it cuts them
-            share = state.max_steps / (2 * max(1, before + after))  # leaves half of the steps for cutting
+            factor = state.max_steps / (2 * max(1, before + after))  # leaves half of the steps for cutting
             raise UserError(
                 f"AdaLoRA trains {before} steps before it cuts ranks and {after} after, the run has {state.max_steps}; "
-                f"give method.peft.tinit={int(before * share)} method.peft.tfinal={int(after * share)}, or more steps"
+                f"give method.peft.tinit={int(before * factor)} method.peft.tfinal={int(after * factor)}, or more steps"
             )
         self.allocator.set_total_step(state.max_steps)
         self.parameters = [(name, p) for name, p in self.model.model.named_parameters() if "lora_" in name]
@@ -49,7 +49,7 @@ class BudgetAllocation(TrainerCallback):
                 self.kept_ranks = (self.kept_ranks or {}) | {name: saved["kept"].bool().tolist()}
 
     def on_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
-        # PEFT writes the ranks kept into the config, where they would make it cut tensors that it saves or loads.
+        # PEFT writes the kept ranks into the config, and would cut tensors by them when it saves or loads.
         before = self.config.rank_pattern = self.kept_ranks
         self.model.update_and_allocate(state.global_step + 1)
         self.kept_ranks, self.config.rank_pattern = self.config.rank_pattern, None
@@ -73,12 +73,12 @@ class BudgetAllocation(TrainerCallback):
 class SoftThreshold(TrainerCallback):
     """SoRA: shrink the gates towards zero after each step, and close those that come near it.
 
-    `g <- sign(g) max(|g| - threshold, 0)`, the paper's proximal step; then, as in the authors' code
-    (src/sparse_optimizer.py), what is left below the threshold becomes zero as well.
+    First `g <- sign(g) max(|g| - threshold, 0)`, the paper's proximal step. Then gates below the threshold become zero,
+    as in the authors' code (src/sparse_optimizer.py).
 
     Args:
         gates: the gate vectors.
-        thresholds: one for each of as many equal parts of the run.
+        thresholds: the run has `len(thresholds)` equal parts; part i uses `thresholds[i]`.
     """
 
     def __init__(self, gates: list[Tensor], thresholds: list[float]):
@@ -94,10 +94,10 @@ class SoftThreshold(TrainerCallback):
 
 
 class StateOnDevice(TrainerCallback):
-    """Put the loaded state of an optimiser that keeps it by name where the parameters are.
+    """Move an optimiser's loaded state to the device of the parameters.
 
-    PyTorch does so only for state that is kept by parameter; PEFT's LoRA-FA optimiser keeps its own by name, and the
-    Trainer loads a checkpoint on the CPU.
+    The Trainer loads a checkpoint on the CPU. PyTorch moves only state that has parameters as keys; the keys of PEFT's
+    LoRA-FA optimiser are names.
     """
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):

@@ -13,7 +13,7 @@ from dcft.errors import UserError
 
 T = TypeVar("T")
 
-PATIENCE = 30  # seconds that the first process has to say what went wrong before another one says it
+PATIENCE = 30  # seconds that a process waits for the first one to print the error, before it prints its own
 
 
 def process() -> int:
@@ -32,7 +32,7 @@ def is_first() -> bool:
 
 
 def join() -> None:
-    """Connect with the other processes, if there are any and it has not been done."""
+    """Connect with the other processes, unless there are none or they are connected already."""
     if processes() > 1:
         import torch.distributed as dist
 
@@ -41,10 +41,10 @@ def join() -> None:
 
 
 def leave() -> None:
-    """End this process with status 0 when all have come here; does nothing for a process alone.
+    """End this process with status 0 once all processes have called this. Does nothing for a single process.
 
-    At once, without the interpreter's own end: during it gloo's threads now and then abort the process, as they let go
-    of their last tensors too late, whether or not the group was destroyed before.
+    The interpreter's shutdown is skipped: gloo's threads may release their last tensors too late during it and abort
+    the process, even if the group was destroyed before.
     """
     if processes() > 1:
         wait()
@@ -62,16 +62,16 @@ def from_first(function: Callable[[], T]) -> T:
         return function()
     import torch.distributed as dist
 
-    answer = [None, None]
+    outcome = [None, None]  # value, error
     if is_first():
         try:
-            answer[0] = function()
+            outcome[0] = function()
         except UserError as error:
-            answer[1] = error
-    dist.broadcast_object_list(answer)
-    if answer[1] is not None:
-        raise answer[1]
-    return answer[0]
+            outcome[1] = error
+    dist.broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
 
 
 def first_alone(function: Callable[[], T]) -> T:
@@ -82,7 +82,7 @@ def first_alone(function: Callable[[], T]) -> T:
 
 
 def gather(value: T) -> list[T]:
-    """The values of all processes, in their order."""
+    """The values of all processes, ordered by process."""
     if processes() == 1:
         return [value]
     import torch.distributed as dist
@@ -93,7 +93,7 @@ def gather(value: T) -> list[T]:
 
 
 def wait() -> None:
-    """Wait until all processes have come here."""
+    """Wait until all processes have called this."""
     gather(None)
 
 

@@ -94,7 +94,7 @@ def exact_match(prediction: str, reference: str) -> float:
 
 
 def token_f1(prediction: str, reference: str) -> float:
-    """F1 over the bags of tokens; if either is empty, 1 if both are, else 0 (script of v2.0)."""
+    """F1 over the bags of tokens. If a bag is empty: 1 if both are, else 0 (script of v2.0)."""
     predicted, expected = normalize_answer(prediction).split(), normalize_answer(reference).split()
     if not predicted or not expected:
         return float(predicted == expected)
@@ -103,7 +103,7 @@ def token_f1(prediction: str, reference: str) -> float:
 
 
 def best(metric, prediction: str, references: list[str]) -> float:
-    """The metric against the closest reference; an unanswerable question expects the empty text."""
+    """The metric against the closest accepted reference, or against the empty text if there is none."""
     return max(metric(prediction, reference) for reference in accepted_texts(references) or [""])
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar, and a line for each evaluation."""
+"""A run's output on the terminal: a progress bar, and one line per evaluation."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -9,9 +9,9 @@ class ProgressBar(TrainerCallback):
     """Steps, loss and time left; without a terminal only the evaluations are printed.
 
     Args:
-        cell: its name.
+        cell: name of the cell.
         metric: name of the score.
-        padding: tokens of padding for each real one in training.
+        padding: padding tokens per real token in training.
     """
 
     def __init__(self, cell: str, metric: str, padding: float):
@@ -47,6 +47,6 @@ class ProgressBar(TrainerCallback):
         self.console.print(f"  {where}  {self.metric} {metrics['eval_score']:6.2f}{collapsed}")
 
     def close(self) -> None:
-        """Take the bar off the screen, however the run ended."""
+        """Remove the bar from the screen, after a failure too."""
         if hasattr(self, "bar"):
             self.bar.stop()

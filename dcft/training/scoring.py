@@ -15,12 +15,12 @@ HALVES_SEED = 0  # the halves of a dev set depend on its size alone, so that eve
 
 @dataclass
 class Evaluation:
-    """What one evaluation found; every value in percent."""
+    """The result of one evaluation; metrics are in percent."""
 
     score: float
     metrics: dict[str, float]
-    metrics_halves: list[dict[str, float | None]]  # with the score under "score"; None if undefined on so few rows
-    collapsed: bool  # one answer to everything
+    metrics_halves: list[dict[str, float | None]]  # "score" included; None if undefined on so few rows
+    collapsed: bool  # see `collapsed` below
 
 
 class Scorer:

@@ -1,7 +1,7 @@
 """Bottleneck adapters as a PEFT tuner: `h + up(f(down(h)))` on the output h of a linear layer.
 
 Houlsby et al., 2019, put one after the attention's and one after the feed-forward network's output projection of each
-layer; Pfeiffer et al., 2021, only the latter. Where they stand is the config's `target_modules`.
+layer; Pfeiffer et al., 2021, only the latter. `target_modules` of the config sets the place.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from transformers.activations import ACT2FN
 
 from dcft.tuners.base import LinearTunerConfig, LinearTunerLayer, LinearTunerModel, register
 
-INIT_STD = 0.01  # Houlsby et al., section 3: normal, cut at two standard deviations of 0.01, so near the identity
+INIT_STD = 0.01  # Houlsby et al., section 3: normal, truncated at two standard deviations; near the identity
 
 
 @dataclass
 class BottleneckConfig(LinearTunerConfig):
-    """What PEFT needs to know to put bottleneck adapters behind linear layers.
+    """PEFT's configuration of bottleneck adapters behind linear layers.
 
     Args:
         bottleneck_size: width of the bottleneck.
@@ -56,6 +56,7 @@ class BottleneckLayer(LinearTunerLayer):
     non_linearity: dict[str, str]
 
     def create_parameters(self, config: BottleneckConfig, module_name: str) -> dict[str, Tensor]:
+        """Weights from a truncated normal distribution, biases zero."""
         m, n = config.bottleneck_size, self.out_features
         down, up = torch.empty(m, n), torch.empty(n, m)
         for weight in (down, up):
@@ -71,7 +72,7 @@ class BottleneckLayer(LinearTunerLayer):
         raise ValueError("a bottleneck adapter cannot be merged: it is not linear; use the model with its adapter")
 
     def unmerge(self) -> None:
-        """Nothing was merged."""
+        """Does nothing, because a bottleneck adapter is never merged."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         result = self.base_layer(x, *args, **kwargs)

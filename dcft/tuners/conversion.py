@@ -12,9 +12,9 @@ from dcft.tuners.factored import FactoredLayer
 def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "default") -> None:
     """Write an adapter, heads included, as a LoRA adapter that `PeftModel.from_pretrained` loads.
 
-    The factors of the update are LoRA's B and A, so nothing is approximated: DCFT becomes a LoRA of rank k*d, SoRA one
-    whose rank in each layer is the number of its open gates. PEFT's own `convert_to_lora` works too, by a singular
-    value decomposition, but loses heads that consist of several layers.
+    The factors of the update become LoRA's B and A, so nothing is approximated. DCFT becomes a LoRA of rank k*d. SoRA
+    becomes a LoRA whose rank in each layer is the number of open gates. PEFT's own `convert_to_lora` uses a singular
+    value decomposition instead, and loses heads that consist of several layers.
 
     Args:
         model: a PEFT model with a DCFT or SoRA adapter.
@@ -22,7 +22,7 @@ def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "defa
         adapter_name: which adapter.
 
     Raises:
-        ValueError: if the adapter has no such factors.
+        ValueError: if the adapter is neither DCFT nor SoRA.
     """
     config: Any = model.peft_config[adapter_name]
     weights = {
@@ -42,12 +42,12 @@ def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "defa
     if not ranks:
         raise ValueError(f"adapter {adapter_name!r} is neither DCFT nor SoRA; nothing was converted")
     rank = max(ranks.values())
-    smaller = {name: own for name, own in ranks.items() if own != rank}
+    rank_pattern = {name: layer_rank for name, layer_rank in ranks.items() if layer_rank != rank}
     lora = LoraConfig(
         r=rank,
         lora_alpha=rank,  # the scaling is part of the factors already, so alpha = r
-        rank_pattern=smaller,
-        alpha_pattern=dict(smaller),
+        rank_pattern=rank_pattern,
+        alpha_pattern=dict(rank_pattern),
         target_modules=config.target_modules,
         exclude_modules=config.exclude_modules,
         modules_to_save=config.modules_to_save,

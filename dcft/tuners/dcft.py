@@ -23,15 +23,15 @@ OFFICIAL_INIT_STD = 0.02  # official code: A, B and C are drawn from N(0, 0.02^2
 
 @dataclass
 class DcftConfig(LinearTunerConfig):
-    """What PEFT needs to know to adapt linear layers by DCFT.
+    """PEFT's configuration of DCFT for linear layers.
 
     Args:
         kernel_size: d, the side of the deconvolution kernel C.
-        stride: s, the step of the deconvolution; the kernel size if None, as in the paper (section 3.2.2).
+        stride: s, the step of the deconvolution. None: the kernel size, as in the paper (section 3.2.2).
         rank: k, the rank of the matrix that is deconvolved (the paper uses 1).
         scaling: factor on the update. The paper has none; the official code uses alpha / r (32 / 2 for RTE).
-        init: "normal" draws A, B and C from N(0, 0.02^2), as the official code does, so the update is not zero at the
-            start; "zero" sets B to zero, so it is.
+        init: "normal" draws A, B and C from N(0, 0.02^2), as the official code does; the initial update is not zero.
+            "zero" sets B to zero; the initial update is zero.
         target_modules, ...: see `LinearTunerConfig`.
     """
 
@@ -80,7 +80,7 @@ class DcftLayer(FactoredLayer):
         """A, B and C from N(0, 0.02^2); `init="zero"` sets B to zero.
 
         Raises:
-            ValueError: if kernel and stride do not fit this layer; names the module and the kernels that would.
+            ValueError: if kernel and stride do not fit this layer; names the module and the kernels that fit.
         """
         d, s, k = config.kernel_size, cast(int, config.stride), config.rank
         sizes = (self.in_features, self.out_features)
@@ -124,14 +124,14 @@ class DcftModel(LinearTunerModel):
 
     prefix = "dcft_"
     tuner_layer_cls = DcftLayer
-    _layers: list[DcftLayer] | None = None  # going through all modules in each step takes longer than one might think
+    _layers: list[DcftLayer] | None = None  # a cache, because searching all modules in each step is slow
 
     def _create_and_replace(self, *args: Any, **kwargs: Any) -> None:
         super()._create_and_replace(*args, **kwargs)
         self._layers = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's forward pass, for which the factors of all layers are built together."""
+        """The model's forward pass; before it, the factors of all layers are built together."""
         if self._layers is None:
             self._layers = [module for module in self.modules() if isinstance(module, DcftLayer)]
         _build_factors(self._layers)
@@ -143,16 +143,16 @@ class DcftModel(LinearTunerModel):
 
 
 def _build_factors(layers: list[DcftLayer]) -> None:
-    """One batch of small products for all layers of a size instead of one product each.
+    """Build the factors of all layers of one size by one batched product, instead of one small product per layer.
 
-    A step has some hundred of them, and each costs more time to start than to compute.
+    A step has about a hundred small products, and launching one takes more time than computing it.
     """
     same_size = defaultdict(list)
     for layer in layers:
         for name in layer.acting_adapters:
             A, B, C, stride = layer._tensors(name)
             tensors = A, B, C
-            if not any(isinstance(tensor, DTensor) for tensor in tensors):  # with FSDP a layer has its own in forward
+            if not any(isinstance(tensor, DTensor) for tensor in tensors):  # with FSDP each layer builds its own
                 key = tuple(tensor.shape for tensor in tensors), stride, layer.scaling[name]
                 same_size[key].append((layer, name, tensors))
     for (_, stride, scaling), entries in same_size.items():
@@ -176,13 +176,13 @@ def orthogonality_loss(
     Args:
         model: any model with DCFT layers.
         form: "code" or "paper".
-        adapter_name: whose A and B; the kernels C are not penalised in either form.
+        adapter_name: the adapter. Only its A and B are penalised, never its kernels C.
 
     Returns:
         A scalar in the dtype of the adapters.
 
     Raises:
-        ValueError: for another form, or a model without such an adapter.
+        ValueError: if the form is unknown, or the model has no DCFT adapter of this name.
     """
     if form not in ("code", "paper"):
         raise ValueError(f'form={form!r}: give "code" or "paper"')
@@ -205,7 +205,7 @@ def orthogonality_loss(
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    """With FSDP each process keeps a shard of a parameter outside of the forward pass."""
+    """The whole parameter. With FSDP a process holds only a shard of it outside of the forward pass."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 

@@ -14,8 +14,8 @@ Because the convolved matrix is a sum of k outer products, the update factors ex
 
     delta = sum_r P(B[:, r]) C Q(A[r])^T = left @ right,      left (out x k*d),  right (k*d x in)
 
-where column p of P(b) is b upsampled by s and shifted by p, and likewise for Q. So the rank of delta is at most k*d,
-a forward pass needs two skinny products, and with s = d the update is the Kronecker product `(B A) (x) C`.
+where column p of P(b) is b upsampled by s and shifted by p, and likewise for Q. The rank of delta is thus at most k*d,
+and a forward pass needs two skinny products. With s = d the update is the Kronecker product `(B A) (x) C`.
 """
 
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from torch import Tensor
 def delta_weight(A: Tensor, B: Tensor, C: Tensor, stride: int) -> Tensor:
     """The dense update by transposed convolution (paper, eq. 5), as the official code computes it.
 
-    It is the reference. Where the dense update is needed (merging), the product of the factors gives it in less time.
+    This function is the reference. To merge, the product of `factors` is used, which is faster.
 
     Args:
         A: `k x a`, B: `b x k`, C: `d x d`.
@@ -57,7 +57,7 @@ def factors(A: Tensor, B: Tensor, C: Tensor, stride: int) -> tuple[Tensor, Tenso
 def _shifted_copies(vectors: Tensor, kernel_size: int, stride: int) -> Tensor:
     """Upsample vectors (`... x n`) by `stride`, shift each by p = 0 .. d-1: `out[..., p, j*stride + p] = in[..., j]`.
 
-    One strided copy: three to fifteen times faster than the same thing by `conv_transpose1d` on a CPU.
+    One strided copy: on a CPU three to fifteen times faster than `conv_transpose1d`.
     """
     *batch, n = vectors.shape
     size = (n - 1) * stride + kernel_size

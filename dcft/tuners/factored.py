@@ -18,14 +18,14 @@ from dcft.tuners.base import LinearTunerLayer
 def factored_linear(x: Tensor, *layers: tuple[Tensor, Tensor | None, Tensor, Tensor]) -> tuple[Tensor, ...]:
     """`y = x (weight + left right)^T + bias` of one or several layers, without the sum of the two matrices.
 
-    Forward it reads x and each y once more than the layers alone, backward the gradients of y twice, x twice and its
-    gradient once: skinny products are those of all layers together, and what they give is added in place into what the
-    large products have written, which autograd by itself would not do for the gradient of x.
+    Extra memory traffic compared with the frozen layers. Forward: x and each y once. Backward: each dy twice, x twice,
+    dx once. The skinny products of all layers are computed together. Their results are added in place to those of the
+    large products; autograd alone would not do so for dx.
 
     Args:
-        x: `... x in`; computed in autocast's type, if it is on.
-        layers: for each layer weight (`out x in`), bias (`out`, or None), left (`out x rank`; fastest as the transpose
-            of a contiguous `rank x out`) and right (`rank x in`).
+        x: `... x in`; cast to autocast's dtype, if autocast is on.
+        layers: of each layer the weight (`out x in`), bias (`out`, or None), left (`out x rank`; fastest as the
+            transpose of a contiguous `rank x out`) and right (`rank x in`).
 
     Returns:
         `... x out` for each layer.
@@ -74,7 +74,7 @@ class _FactoredLinear(torch.autograd.Function):
 
 
 class FactoredLayer(LinearTunerLayer):
-    """A linear layer plus a low-rank update, `y = W x + left (right x)`; subclasses give the factors."""
+    """A linear layer plus a low-rank update, `y = W x + left (right x)`; subclasses define the factors."""
 
     def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
         super().__init__(base_layer, adapter_name)
@@ -90,7 +90,11 @@ class FactoredLayer(LinearTunerLayer):
         return left @ right
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Add the updates of the active (or named) adapters to the weight; the weight as it was is kept for unmerge."""
+        """Add the updates of the active (or named) adapters to the weight, and keep the original weight for `unmerge`.
+
+        Raises:
+            ValueError: with `safe_merge`, if the merged weight is not finite.
+        """
         base_layer = self.get_base_layer()
         for adapter_name in check_adapters_to_merge(self, adapter_names):
             if not self.has(adapter_name):
@@ -105,7 +109,7 @@ class FactoredLayer(LinearTunerLayer):
             self.merged_adapters.append(adapter_name)
 
     def unmerge(self) -> None:
-        """Put the weight back, bit for bit, as it was before the first merge."""
+        """Restore the weight from before the first merge, bit for bit."""
         if self._unmerged_weight is None:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
@@ -142,39 +146,49 @@ class FactoredLayer(LinearTunerLayer):
 
 
 def project(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
-    """The outputs of several layers for the same input (query, key and value), which factored layers read together."""
-    together = [
+    """The outputs of several layers for the same input, e.g. query, key and value.
+
+    If all layers are factored, they are computed together by `factored_linear`; otherwise one after the other.
+
+    Args:
+        x: `... x in`.
+        layers: modules that take x alone.
+
+    Returns:
+        `... x out` for each layer.
+    """
+    factored = [
         layer
         for layer in layers
         if isinstance(layer, FactoredLayer)
         and layer.acting_adapters
-        and _is_untouched(layer)
+        and _has_no_hooks(layer)
         and _is_plain_linear(layer.base_layer)
     ]
-    if len(together) == len(layers):
-        return factored_linear(x, *(layer._operands() for layer in together))
+    if len(factored) == len(layers):
+        return factored_linear(x, *(layer._operands() for layer in factored))
     return tuple(layer(x) for layer in layers)
 
 
 def _is_plain_linear(module: nn.Module) -> bool:
-    """Not a subclass (quantised) and no other adapter, so that its weight and bias say all that it does."""
-    return type(module) is nn.Linear and _is_untouched(module)
+    """Whether weight and bias describe the whole layer: no subclass (quantised), no other adapter, no hooks."""
+    return type(module) is nn.Linear and _has_no_hooks(module)
 
 
-def _is_untouched(module: nn.Module) -> bool:
-    """No hooks that want to see what goes in and out, and no other forward put in the place of its class's."""
+def _has_no_hooks(module: nn.Module) -> bool:
+    """Whether calling the module runs its class's `forward` and nothing else."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return "forward" not in vars(module) and not any(getattr(module, kind) for kind in kinds)
 
 
 @contextmanager
 def merged(model: nn.Module) -> Iterator[None]:
-    """Within this context the active adapters are merged, so that they cost nothing; then all weights are as before.
+    """Merge the active adapters inside this context, so that they cost nothing. Afterwards all weights are restored.
 
-    Where processes share out the weights (FSDP), nothing is merged and the adapters are applied as in training.
+    With FSDP nothing is merged, because no process has whole weights; the adapters are applied as in training.
 
     Args:
-        model: any model; layers without a factored adapter, or whose adapters are merged or disabled, are left alone.
+        model: any model. Layers without factored adapters, or with merged or disabled ones, stay as they are.
     """
     layers = [module for module in model.modules() if isinstance(module, FactoredLayer) and module.acting_adapters]
     if any(isinstance(layer.get_base_layer().weight, DTensor) for layer in layers):

@@ -18,10 +18,10 @@ from dcft.tuners.factored import FactoredLayer
 
 @dataclass
 class SoraConfig(LinearTunerConfig):
-    """What PEFT needs to know to adapt linear layers by SoRA.
+    """PEFT's configuration of SoRA for linear layers.
 
     Args:
-        r: rank at the start, `r_max` in the paper.
+        r: initial rank, `r_max` in the paper.
         lora_alpha: the update is scaled by `lora_alpha / r`.
         target_modules, ...: see `LinearTunerConfig`.
     """
@@ -71,17 +71,17 @@ class SoraModel(LinearTunerModel):
 
 
 def gates(model: nn.Module, adapter_name: str = "default") -> list[Tensor]:
-    """The gate vectors of an adapter."""
+    """The gate vectors (r) of an adapter, one per adapted layer."""
     return [layer.sora_gate[adapter_name] for layer in _layers(model, adapter_name)]
 
 
 def gate_penalty(model: nn.Module, adapter_name: str = "default") -> Tensor:
-    """Mean absolute value of all gates; the trainer adds it to the loss, times lambda."""
+    """Mean absolute value of all gates, a scalar. The trainer adds it to the loss, times lambda."""
     return torch.cat(gates(model, adapter_name)).abs().mean()
 
 
 def kept_parameters(model: nn.Module, adapter_name: str = "default") -> int:
-    """How many of the adapter's parameters belong to open ranks: in + out + 1 for each."""
+    """Number of the adapter's parameters that belong to ranks with an open gate: in + out + 1 for each rank."""
     return sum(
         int((layer.sora_gate[adapter_name] != 0).sum()) * (layer.in_features + layer.out_features + 1)
         for layer in _layers(model, adapter_name)
