@@ -37,7 +37,7 @@ def test_a_cell_s_command_names_the_folder_and_its_name_does_not(folder):
 
 
 def test_a_plan_is_made_anew_when_a_file_of_the_folder_changes(folder):
-    plan.load(asked(folder))
+    plan.load_plan(asked(folder))
     known = plan._digest(asked(folder))
     write(folder / "notes" / "other.yaml", "a: 1")
     assert plan._digest(asked(folder)) == known, "no file of the suite's"
