@@ -30,6 +30,10 @@ from tests.conftest import ROOT
         ("recipe --data-root /nowhere", "/nowhere/glue/RTE/train.tsv does not exist"),
         ("precision --seeds 1", "--seeds 1: give at least 2"),
         ("sweep --cells 2", "--cells 2: give at least 8"),
+        (
+            "precision --tasks toy_cls --model tiny-bert --method method=dcft kernel=0",
+            "run.py task=toy_cls .* seed=6 precision=bf16 .* ended with status 1: ",
+        ),
         ("sweep --model no-such --at-once 1", "ended with status 1: model=no-such: there is no such model"),
     ],
 )

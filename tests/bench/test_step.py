@@ -117,7 +117,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_measures_writes_and_prints(tmp_path, capsys, one_thread):
+def test_the_command_measures_writes_and_prints(tmp_path, capsys):
     options = ["--model", "tiny-deberta", "--batch", "2", "--length", "8", "16", "--rounds", "2", "--device", "cpu"]
     options += ["--rows", "frozen", "dcft-d8", "full", "bare", "dcft-merged"]
     command.main(["step", *options, "--output", str(tmp_path)])
