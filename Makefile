@@ -4,7 +4,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 PIP    := $(RUN) -m pip install -q --disable-pip-version-check -c constraints.txt
-PYTEST := $(RUN) -m pytest -n auto --maxprocesses 8
+PYTEST := $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 TABLES := table1 table2 table3 table4 table5 table6
 # Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
 SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $(SEEDS),"seeds=$(SEEDS)") \
