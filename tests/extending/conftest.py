@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dcft.results import protocols
+from dcft.views import figures
 from tests.conftest import ROOT, SHORT
 
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -54,6 +56,10 @@ class Follower:
             patch.setenv("PYTHONPATH", f"{self.mine}:{os.environ.get('PYTHONPATH', '')}")  # for the table's workers
             patch.setenv("HYDRA_FULL_ERROR", "")  # run.py sets it
             patch.delenv("HYDRA_FULL_ERROR")
+            patch.setitem(figures.KINDS, "memory", None)  # so that it is taken back after a script has added it
+            patch.delitem(figures.KINDS, "memory")
+            patch.setitem(protocols.PROTOCOLS, "lowest_loss", None)
+            patch.delitem(protocols.PROTOCOLS, "lowest_loss")
             runpy.run_path(str(script), run_name="__main__")
 
 
