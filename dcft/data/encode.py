@@ -11,9 +11,9 @@ from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from dcft.config.cell import RunConfig
-from dcft.config.digests import model_identity
 from dcft.data import glue, squad
 from dcft.data.sources import DataSource, load_data
+from dcft.errors import UserError
 
 VERSION = 1  # raise it when the encoding of the same text changes
 
@@ -32,10 +32,10 @@ def prepare(config: RunConfig, tokenizer: PreTrainedTokenizerBase) -> TaskData:
     """Load the task's data and tokenise them, or take the tokens from the cache (outputs/cache/tokens).
 
     Raises:
-        UserError: if the data cannot be loaded.
+        UserError: if the data cannot be loaded, or the tokenizer is a slow one.
     """
     splits, source = load_data(config)
-    encoded = {name: _cached(config, tokenizer, name, rows, source) for name, rows in splits.items()}
+    encoded = {name: _cached(config, tokenizer, name, rows) for name, rows in splits.items()}
     train = encoded.pop("train")
     return TaskData(
         train=train,
@@ -71,17 +71,12 @@ def _settings(config: RunConfig, split: str) -> dict[str, Any]:
     return settings
 
 
-def _cached(
-    config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset, source: DataSource
-) -> Dataset:
+def _cached(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, rows: Dataset) -> Dataset:
     content = {
         "version": VERSION,
         "tokenizers": version("tokenizers"),
-        "task": config.task.name,
-        "split": split,
-        "rows": len(rows),
-        "data": source.identity,
-        "tokenizer": [type(tokenizer).__name__, model_identity(config.model)],
+        "tokenizer": _tokenizer_digest(tokenizer),
+        "rows": _rows_digest(rows),
         **_settings(config, split),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
@@ -90,3 +85,24 @@ def _cached(
     name = f"{config.task.name}-{split}-{key}"
     file = str(folder / f"{name}.arrow")
     return tokenise(config, tokenizer, split, rows, cache_file_name=file, new_fingerprint=name)
+
+
+def _rows_digest(rows: Dataset) -> str:
+    """SHA-256 of names, types and values of all columns: 0.1 s for SQuAD's 130,000 questions."""
+    table = rows.with_format("arrow")[:]
+    digest = hashlib.sha256(str(table.schema.remove_metadata()).encode())
+    for batch in table.to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest()
+
+
+def _tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of what a fast tokenizer consists of, and of the settings that Python applies around it."""
+    if not tokenizer.is_fast:
+        name = type(tokenizer).__name__
+        raise UserError(f"{name} is a slow tokenizer; save a fast one (tokenizer.json) with the model")
+    tokenizer.backend_tokenizer.no_truncation()  # left over from the last call, and set anew by each
+    tokenizer.backend_tokenizer.no_padding()
+    settings = [type(tokenizer).__name__, tokenizer.truncation_side, tokenizer.model_input_names]
+    settings.append(tokenizer.split_special_tokens)
+    return hashlib.sha256((json.dumps(settings) + tokenizer.backend_tokenizer.to_str()).encode()).hexdigest()
