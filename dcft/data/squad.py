@@ -61,11 +61,18 @@ def encode(
 
 
 def _span(answers: dict, encoded: BatchEncoding, window: int) -> tuple[int, int]:
-    """First and last token of the first answer in this window, or (0, 0)."""
-    if not answers["text"]:
+    """First and last token of the first answer in this window, or (0, 0).
+
+    The first token is that of the first character, even if more tokens hold bytes of the character. Hugging Face's
+    run_qa takes the last of them, so that an answer of one such character ends before it starts. It also labels the
+    closing special token where the first token of the answer is the window's last.
+    """
+    text = answers["text"][0] if answers["text"] else ""
+    if not text.strip():
         return 0, 0
-    first = answers["answer_start"][0]
-    last = first + len(answers["text"][0]) - 1
+    # Blanks around an answer belong to no token of some tokenizers.
+    first = answers["answer_start"][0] + len(text) - len(text.lstrip())
+    last = first + len(text.strip()) - 1
     start, end = (encoded.char_to_token(window, character, sequence_index=1) for character in (first, last))
     return (0, 0) if start is None or end is None else (start, end)
 
@@ -81,8 +88,11 @@ def predict_answers(
 ) -> list[str]:
     """The most likely text for each question, over all its windows.
 
-    A span scores the sum of its start and end logit; candidates are the `n_best` starts times the `n_best` ends of each
-    window. "No answer" scores the first token's two logits, the lowest over the windows (Devlin et al., 2019).
+    A span scores the sum of its start and end logit. Candidates are the `n_best` starts times the `n_best` ends of each
+    window, question and special tokens included; then spans that lie outside of the paragraph, run backwards or are too
+    long drop out. "No answer" scores the first token's two logits, the lowest over the windows (Devlin et al., 2019).
+    Of equal scores the first counts. All rules are those of BERT's run_squad and of Hugging Face's run_qa
+    (utils_qa.py), which leaves open what counts among equal ones.
 
     Args:
         data: the questions, columns `context` at least.
@@ -94,7 +104,8 @@ def predict_answers(
             question has an answer.
 
     Returns:
-        One text a question, in the order of `data`; empty for "no answer".
+        One text a question, in the order of `data`; empty for "no answer". The text is "empty", with score 0, if no
+        candidate is left.
     """
     best: dict[int, tuple[float, int, int]] = {}
     null: dict[int, float] = defaultdict(lambda: np.inf)
@@ -102,29 +113,28 @@ def predict_answers(
         windows["example"], windows["offsets"], start_logits, end_logits, strict=True
     ):
         offsets = np.asarray(offsets)
+        # Logits of padding are no candidates, unlike in run_qa: they depend on the windows that shared the batch.
         start, end = start[: len(offsets)].astype(float), end[: len(offsets)].astype(float)
         null[example] = min(null[example], start[0] + end[0])
-        inside = offsets[:, 0] >= 0
-        starts = _largest(np.where(inside, start, -np.inf), n_best)
-        ends = _largest(np.where(inside, end, -np.inf), n_best)
-        length = ends[None, :] - starts[:, None] + 1
-        scores = np.where(
-            (length >= 1) & (length <= max_answer_length), start[starts][:, None] + end[ends][None, :], -np.inf
-        )
-        if scores.size and (top := scores.max()) > best.get(example, (-np.inf,))[0]:
-            i, j = np.unravel_index(scores.argmax(), scores.shape)
-            best[example] = (top, offsets[starts[i], 0], offsets[ends[j], 1])
+        first, last = _largest(start, n_best)[:, None], _largest(end, n_best)[None, :]
+        allowed = (offsets[first, 0] >= 0) & (offsets[last, 0] >= 0)
+        allowed &= (first <= last) & (last - first < max_answer_length)
+        if null_threshold is not None:  # a span without characters would be read as "no answer"
+            allowed &= offsets[first, 0] < offsets[last, 1]
+        scores = np.where(allowed, start[first] + end[last], -np.inf)
+        i, j = np.unravel_index(scores.argmax(), scores.shape)
+        if scores[i, j] > best.get(example, (-np.inf,))[0]:
+            best[example] = (scores[i, j], offsets[first[i, 0], 0], offsets[last[0, j], 1])
     texts = []
     for example, context in enumerate(data["context"]):
-        score, first, last = best.get(example, (-np.inf, 0, 0))
-        if null_threshold is not None and null[example] - score > null_threshold:
-            texts.append("")
-        else:
-            texts.append(context[first:last].strip())  # some tokenizers' offsets include the blank before a word
+        score, text = 0.0, "empty"
+        if example in best:
+            score, begin, stop = best[example]
+            text = context[begin:stop].strip()  # some tokenizers' offsets include the blank before a word
+        texts.append("" if null_threshold is not None and null[example] - score > null_threshold else text)
     return texts
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Indices of the n largest finite values; ties stay in order."""
-    order = np.argsort(-values, kind="stable")[:n]
-    return order[np.isfinite(values[order])]
+    """Indices of the n largest values; ties stay in order."""
+    return np.argsort(-values, kind="stable")[:n]

@@ -1,9 +1,11 @@
 """Windows of tokens and the answers read off them."""
 
+import math
+
 import numpy as np
 import pytest
 from datasets import Dataset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcft.backbones import load
@@ -126,3 +128,116 @@ def test_best_of_all_windows():
         if offsets[s][0] >= 0 and offsets[e][0] >= 0
     )
     assert squad.predict_answers(data, windows, start, end, 64, 8, None) == [best[1]]
+
+
+def answer_by_hand(context, windows, n_best, max_answer_length, null_threshold):
+    """run_squad's rules for one question, candidate after candidate; a window is (offsets or None, starts, ends)."""
+    candidates, null = [], math.inf
+    for offsets, starts, ends in windows:
+        null = min(null, starts[0] + ends[0])
+        ranked = [sorted(range(len(offsets)), key=lambda i: -part[i])[:n_best] for part in (starts, ends)]
+        for first in ranked[0]:
+            for last in ranked[1]:
+                if offsets[first] is None or offsets[last] is None or not first <= last < first + max_answer_length:
+                    continue
+                candidates.append((starts[first] + ends[last], context[offsets[first][0] : offsets[last][1]]))
+    if null_threshold is None:
+        return max(candidates, key=lambda c: c[0], default=(0, "empty"))[1]
+    score, text = max((c for c in candidates if c[1]), key=lambda c: c[0], default=(0, "empty"))
+    return "" if null - score > null_threshold else text
+
+
+CONTEXT = "abcdefghijkl"
+
+
+@st.composite
+def scored_windows(draw):
+    """Few tokens and few different logits: ties, tight limits and windows without a candidate are common."""
+    windows = []
+    for _ in range(draw(st.integers(1, 3))):
+        question, paragraph, special = draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(0, 1))
+        begin = draw(st.integers(0, len(CONTEXT) - paragraph))
+        widths = draw(st.lists(st.integers(0, 1), min_size=paragraph, max_size=paragraph))  # tokens without characters
+        offsets = [None] * question + [(begin + i, begin + i + w) for i, w in enumerate(widths)] + [None] * special
+        logits = st.lists(st.integers(-3, 3), min_size=len(offsets), max_size=len(offsets))
+        windows.append((offsets, draw(logits), draw(logits)))
+    return windows
+
+
+@given(
+    st.lists(scored_windows(), min_size=1, max_size=3),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.sampled_from([None, -2.0, 0.0, 1.0]),
+)
+@settings(max_examples=500)
+def test_answers_are_those_of_the_rules(cases, n_best, max_answer_length, null_threshold):
+    flat = [(example, window) for example, windows in enumerate(cases) for window in windows]
+    length = max(len(offsets) for _, (offsets, _, _) in flat) + 2
+    start, end = np.full((2, len(flat), length), 9.0, dtype=np.float32)  # what follows a window is padding
+    for row, (_, (offsets, starts, ends)) in enumerate(flat):
+        start[row, : len(offsets)], end[row, : len(offsets)] = starts, ends
+    windows = {
+        "example": [example for example, _ in flat],
+        "offsets": [[list(o) if o else squad.OUTSIDE for o in offsets] for _, (offsets, _, _) in flat],
+    }
+    data = {"context": [CONTEXT] * len(cases)}
+    answers = squad.predict_answers(data, windows, start, end, n_best, max_answer_length, null_threshold)
+    assert answers == [answer_by_hand(CONTEXT, ws, n_best, max_answer_length, null_threshold) for ws in cases]
+
+
+def run_qa_label(offsets, parts, first, stop):
+    """run_qa's label by its description, for the answer's characters `first` to `stop`.
+
+    The start is the last token that begins at or before the answer, the end the first that reaches its end. Tokens of
+    the question count where they follow the paragraph's; special tokens have the offset (0, 0).
+    """
+    inside = [i for i, part in enumerate(parts) if part == 1]
+    if offsets[inside[0]][0] > first or offsets[inside[-1]][1] < stop:
+        return 0, 0
+    start = next((i for i in range(inside[0], len(offsets)) if offsets[i][0] > first), len(offsets)) - 1
+    end = next(i for i in range(inside[0], len(offsets)) if offsets[i][1] >= stop)
+    return start, end
+
+
+ODD = "Ada liv\u00e9d \u20ac in B\u00e9rlin \u65e5\u672c . the".split()
+
+
+@given(st.lists(st.sampled_from(ODD), min_size=1, max_size=30), st.data())
+@settings(max_examples=200)
+def test_labels_are_run_qa_s_but_for_its_two_slips(words, data):
+    """Every character outside of ASCII is several tokens here."""
+    context = " ".join(words)
+    first = data.draw(st.integers(0, len(context) - 1).filter(lambda i: context[i] != " "))
+    stop = data.draw(st.integers(first + 1, min(first + 12, len(context))).filter(lambda i: context[i - 1] != " "))
+    windows = encode(questions((context, (first, stop))), max_length=32)
+    encoded = TOKENIZER(
+        ["Where is Ada ?"],
+        [context],
+        truncation="only_second",
+        max_length=32,
+        stride=6,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    assert len(windows) == len(encoded["input_ids"])
+    for row, offsets in enumerate(encoded["offset_mapping"]):
+        parts = encoded.sequence_ids(row)
+        ours = windows["start_positions"][row], windows["end_positions"][row]
+        theirs = run_qa_label(offsets, parts, first, stop)
+        covering = [i for i, (a, b) in enumerate(offsets) if parts[i] == 1 and a <= first < b]
+        if theirs != (0, 0):
+            assert theirs[0] in (covering[-1], len(offsets) - 1), "the two slips are others than thought"
+            theirs = covering[0], theirs[1]
+        assert ours == theirs
+
+
+@pytest.mark.parametrize(("first", "stop"), [(3, 9), (4, 10), (3, 10)])
+def test_blanks_around_an_answer_do_not_hide_it(first, stop):
+    data = questions(("Ada lived in Berlin .", (first, stop)))
+    assert data[0]["answers"]["text"][0].strip() == "lived"
+    exact = encode(questions(("Ada lived in Berlin .", (4, 9))))
+    windows = encode(data)
+    assert windows["start_positions"] == exact["start_positions"]
+    assert windows["end_positions"] == exact["end_positions"]
+    assert encode(questions(("Ada lived", (3, 4))))["start_positions"][0] == 0
