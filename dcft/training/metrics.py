@@ -31,7 +31,7 @@ class Glue(evaluate.Metric):
         super().__init__(config_name=config_name, keep_in_memory=True, **kwargs)
 
     def _info(self) -> evaluate.MetricInfo:
-        dtype = "float32" if self.config_name == "correlation" else "int64"
+        dtype = "float64" if self.config_name == "correlation" else "int64"
         features = datasets.Features({"predictions": datasets.Value(dtype), "references": datasets.Value(dtype)})
         return evaluate.MetricInfo(self.__doc__, citation=GLUE_CITATION, features=features)
 

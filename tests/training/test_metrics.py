@@ -2,6 +2,7 @@
 
 import math
 import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -47,6 +48,20 @@ def test_correlations_are_their_definitions():
     assert values["pearson"] == pytest.approx(100 * np.corrcoef(x, y)[0, 1], abs=1e-4)
     ranks = np.corrcoef(x.argsort().argsort(), y.argsort().argsort())[0, 1]
     assert values["spearman"] == pytest.approx(100 * ranks, abs=1e-4)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6, 1e-9])
+def test_correlations_of_nearly_constant_predictions_are_exact(spread):
+    """Numbers that differ in few bits, against sums over fractions."""
+    rng = np.random.default_rng(0)
+    x, y = (3.5 + spread * rng.normal(size=40)).tolist(), rng.uniform(0, 5, 40).tolist()
+    values = compute("correlation", list(zip(x, y, strict=True)))
+    for name, (a, b) in {"pearson": (x, y), "spearman": (np.argsort(np.argsort(x)), np.argsort(np.argsort(y)))}.items():
+        a, b = ([Fraction(float(value)) for value in side] for side in (a, b))
+        a, b = ([value - sum(side) / len(side) for value in side] for side in (a, b))
+        product = sum(i * j for i, j in zip(a, b, strict=True))
+        squares = [float(sum(value * value for value in side)) for side in (a, b)]
+        assert values[name] == pytest.approx(100 * float(product) / math.sqrt(math.prod(squares)), rel=1e-6)
 
 
 def test_correlation_with_a_constant_is_not_a_number():
