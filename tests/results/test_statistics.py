@@ -1,6 +1,8 @@
 """Protocols and statistics: what is chosen, and what a few seeds can tell."""
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -64,6 +66,36 @@ def test_p_is_exact(n):
     sums = np.array([np.dot(signs, differences) for signs in itertools.product((1, -1), repeat=n)])
     tail = min(np.mean(sums >= differences.sum() - 1e-9), np.mean(sums <= differences.sum() + 1e-9))
     assert statistics.paired(list(ours), list(theirs)).p == pytest.approx(min(1, 2 * tail))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_ties_are_ties(n):
+    """Scores are k of 277 rows in percent; whole numbers decide which sums are equal."""
+    generator = np.random.default_rng(n)
+    smaller = 0
+    for _ in range(150):
+        spread = generator.integers(1, 20)
+        right = generator.integers(220, 220 + spread, (2, n))
+        sums = [
+            sum(sign * Fraction(int(a - b), 277) for sign, a, b in zip(signs, *right, strict=True))
+            for signs in itertools.product((1, -1), repeat=n)
+        ]
+        expected = Fraction(sum(abs(value) >= abs(sums[0]) for value in sums), len(sums))
+        ours, theirs = (100 * right / 277).tolist()
+        assert statistics.paired(ours, theirs).p == expected
+        smaller += sum(abs(value) == abs(sums[0]) for value in sums) > 2
+    assert smaller > 10, "hardly a tie: nothing was tested"
+
+
+def test_many_seeds_give_nearly_the_exact_p():
+    """17 pairs: a normal distribution stands for the exact one, which nobody enumerates."""
+    generator = np.random.default_rng(0)
+    for shift in (0.0, 0.3, 0.6):
+        ours, theirs = generator.normal(shift, 1, 17), generator.normal(0, 1, 17)
+        z = abs((ours - theirs).sum()) / np.sqrt(((ours - theirs) ** 2).sum())
+        p = statistics.paired(ours.tolist(), theirs.tolist()).p
+        assert p == pytest.approx(math.erfc(z / 2**0.5), abs=0.02)
+    assert statistics.paired([2.0] * 30, [1.0] * 30).p == 1 / (statistics.RESAMPLES + 1)
 
 
 def test_the_smallest_p():
