@@ -13,6 +13,9 @@ from dcft.errors import UserError
 class BudgetAllocation(TrainerCallback):
     """AdaLoRA: score the ranks after each step and cut the least important ones down to the budget.
 
+    The first step has number 0, as in the authors' trainer. PEFT's allocator is the authors' with one cut more: it
+    always cuts down to the last budget in step `max_steps - tfinal`, theirs one step later unless `deltaT` divides it.
+
     PEFT keeps the averages of the importance and the kept ranks outside of the model. This callback stores them in the
     optimiser's state, next to Adam's averages, so that a checkpoint has them and a resumed run gives the same result.
 
@@ -31,11 +34,12 @@ class BudgetAllocation(TrainerCallback):
 
     def on_train_begin(self, args, state, control, optimizer=None, **kwargs):
         before, after = self.config.tinit, self.config.tfinal
-        if before + after + 1 >= state.max_steps:  # PEFT scores ranks in at least one step before it cuts them
+        if before + after >= state.max_steps:
             factor = state.max_steps / (2 * max(1, before + after))  # leaves half of the steps for cutting
+            tinit, tfinal = int(before * factor), max(1, int(after * factor))
             raise UserError(
                 f"AdaLoRA trains {before} steps before it cuts ranks and {after} after, the run has {state.max_steps}; "
-                f"give method.peft.tinit={int(before * factor)} method.peft.tfinal={int(after * factor)}, or more steps"
+                f"give method.peft.tinit={tinit} method.peft.tfinal={tfinal}, or more steps"
             )
         self.allocator.set_total_step(state.max_steps)
         self.parameters = [(name, p) for name, p in self.model.model.named_parameters() if "lora_" in name]
@@ -51,7 +55,7 @@ class BudgetAllocation(TrainerCallback):
     def on_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
         # PEFT writes the kept ranks into the config, and would cut tensors by them when it saves or loads.
         before = self.config.rank_pattern = self.kept_ranks
-        self.model.update_and_allocate(state.global_step + 1)
+        self.model.update_and_allocate(state.global_step)  # the Trainer has not counted this step yet
         self.kept_ranks, self.config.rank_pattern = self.config.rank_pattern, None
         for name, parameter in self.parameters:
             for average in self.AVERAGES:

@@ -130,6 +130,10 @@ def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
             raise UserError(
                 f"method.peft.init_r={start}: AdaLoRA cuts ranks down to rank={end}; give at least {end + 1}"
             )
+        if model.peft_config["default"].tfinal < 1:
+            raise UserError(
+                "method.peft.tfinal=0: AdaLoRA's last cut comes so many steps before the end; give at least 1"
+            )
         allocation = BudgetAllocation(model)
         hooks.callbacks.append(allocation)
         hooks.kept = allocation.kept_parameters

@@ -17,7 +17,7 @@ from tests.conftest import MORE_METHODS, PAPER_METHODS, configure
 OTHER_MODELS = ["tiny-roberta", "tiny-bert"]  # tested too, by CI
 TWO_STEPS = ["train.max_steps=2", "eval.every=2", "train.warmup=0", "train.lr=1e-2", "train.batch_size=8"]
 TWO_STEPS += ["data.max_train=16", "data.max_eval=8"]
-NEEDED = {"adalora": ["method.peft.tinit=0", "method.peft.tfinal=0"]}  # its schedule must fit into two steps
+NEEDED = {"adalora": ["method.peft.tinit=0", "method.peft.tfinal=1"]}  # its schedule must fit into two steps
 NOT_LINEAR = {"hadapter", "padapter"}
 
 
@@ -149,12 +149,12 @@ def test_sora_prunes_and_counts_what_is_left(cell, monkeypatch):
 
 
 def test_adalora_ends_within_its_budget(cell, monkeypatch):
-    steps = ["train.max_steps=6", "eval.every=3", "method.peft.tinit=1", "method.peft.tfinal=2", "method.peft.deltaT=1"]
+    steps = ["train.max_steps=6", "eval.every=6", "method.peft.tinit=1", "method.peft.tfinal=2", "method.peft.deltaT=1"]
     config = cell("task=toy_cls", "model=tiny-bert", "method=adalora", *TWO_STEPS[2:], *steps)
     record, trainer, _ = train(config, monkeypatch)
     values = torch.cat([p.flatten() for name, p in trainer.model.named_parameters() if "lora_E" in name])
     assert len(values) == 2 * 12  # two layers of six matrices, initial rank 2
-    assert (values != 0).sum() == 12
+    assert (values != 0).sum() == 12  # the only evaluation comes after the last cut
     assert record["params"]["kept"] < record["params"]["adapter"]
 
 
@@ -162,6 +162,7 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
     ("overrides", "line"),
     [
         (["method=adalora", "rank=2"], "method.peft.init_r=2: AdaLoRA cuts ranks down to rank=2; give at least 3"),
+        (["method=adalora", "method.peft.tfinal=0"], "method.peft.tfinal=0: AdaLoRA's last cut comes so many steps"),
         (["method=lora_fa", "method.optimizer=sgd"], "method.optimizer=sgd: give lorafa"),
         (
             ["method=adalora", "+method.optimizer=lorafa"],
