@@ -1,5 +1,7 @@
 """Callbacks of the methods: AdaLoRA's rank allocation, SoRA's soft threshold, LoRA-FA's optimiser on the device."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
@@ -80,14 +82,24 @@ class SoftThreshold(TrainerCallback):
     First `g <- sign(g) max(|g| - threshold, 0)`, the paper's proximal step. Then gates below the threshold become zero,
     as in the authors' code (src/sparse_optimizer.py).
 
+    The gates also have the epsilon of the authors' AdamW, in a parameter group of their own. Theirs adds it to the root
+    of the second moment before the bias is corrected, PyTorch's afterwards, so that each step has another one here.
+
     Args:
         gates: the gate vectors.
         thresholds: the run has `len(thresholds)` equal parts; part i uses `thresholds[i]`.
     """
 
+    EPSILON = 1e-6  # the default of transformers' AdamW, which the authors' optimiser inherits
+
     def __init__(self, gates: list[Tensor], thresholds: list[float]):
         self.gates = gates
         self.thresholds = thresholds
+
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+        for group in optimizer.param_groups:
+            if any(parameter is self.gates[0] for parameter in group["params"]):
+                group["eps"] = self.EPSILON / math.sqrt(1 - group["betas"][1] ** (state.global_step + 1))
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         part = state.global_step * len(self.thresholds) // state.max_steps

@@ -35,7 +35,7 @@ class Hooks:
     callbacks: list[TrainerCallback] = field(default_factory=list)
     penalty: Callable[[], Tensor] | None = None  # added to the loss of each batch
     optimizer: torch.optim.Optimizer | None = None
-    no_decay: tuple[str, ...] = ()  # parts of names of parameters that get no weight decay, besides biases and norms
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)  # part of parameters' names -> AdamW's settings
     kept: Callable[[], int] | None = None  # adapter parameters that are left after pruning
 
 
@@ -122,7 +122,7 @@ def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
         _refuse_unless(_has(model, sora.SoraLayer), "method.sparsity", "SORA")
         hooks.callbacks.append(SoftThreshold(sora.gates(model), method.sparsity.thresholds))
         hooks.penalty = lambda: method.sparsity.penalty * sora.gate_penalty(model)
-        hooks.no_decay = ("sora_gate",)
+        hooks.groups["sora_gate"] = {"weight_decay": 0.0}  # SoftThreshold sets its epsilon
         hooks.kept = lambda: sora.kept_parameters(model)
     if _has(model, AdaLoraLayer):
         start, end = model.peft_config["default"].init_r, model.peft_config["default"].target_r

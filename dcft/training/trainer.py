@@ -37,7 +37,7 @@ class CellTrainer(Trainer):
         set_seed(self.args.seed + self.args.process_index)  # no two processes draw the same dropout
         self.scorer = scorer
         self.penalty = hooks.penalty
-        self.no_decay = hooks.no_decay
+        self.groups = hooks.groups
         self.order = order
         self.autocast = autocast
         self.clock = Clock()
@@ -61,9 +61,16 @@ class CellTrainer(Trainer):
     def floating_point_ops(self, inputs: dict[str, Tensor]) -> int:
         return 0  # no output shows them, and counting visits all modules in every step
 
-    def get_decay_parameter_names(self, model) -> list[str]:
-        names = super().get_decay_parameter_names(model)
-        return [name for name in names if not any(part in name for part in self.no_decay)]
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer = super().create_optimizer(model)
+        for part, settings in self.groups.items():
+            own = {p: None for name, p in (model or self.model).named_parameters() if part in name and p.requires_grad}
+            for group in optimizer.param_groups:
+                group["params"] = [parameter for parameter in group["params"] if parameter not in own]
+            optimizer.add_param_group({"params": list(own), **settings})
+        return optimizer
 
     def autocast_smart_context_manager(self, cache_enabled=True):
         if self.autocast:

@@ -9,8 +9,11 @@ import torch
 from peft import AdaLoraConfig, get_peft_model
 from torch import nn
 
+from dcft import SoraConfig
 from dcft.errors import UserError
+from dcft.training import methods, run
 from dcft.training.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
+from dcft.training.trainer import CellTrainer
 
 
 def test_gates_are_shrunk_by_the_threshold_of_their_part_of_the_run_and_closed_below_it():
@@ -21,6 +24,77 @@ def test_gates_are_shrunk_by_the_threshold_of_their_part_of_the_run_and_closed_b
     torch.testing.assert_close(gate, torch.tensor([0.5, -0.25, 0.15, 0.05], dtype=torch.float64))
     callback.on_optimizer_step(None, SimpleNamespace(global_step=5, max_steps=10), None)
     torch.testing.assert_close(gate, torch.tensor([0.4, -0.15, 0.0, 0.0], dtype=torch.float64))
+
+
+class AuthorsAdamW:
+    """transformers' AdamW up to version 4: epsilon joins the root of the second moment before its bias is corrected."""
+
+    def __init__(self, rate, epsilon, decay):
+        self.rate, self.epsilon, self.decay = rate, epsilon, decay
+        self.step, self.first, self.second = 0, 0.0, 0.0
+
+    def __call__(self, weight, gradient):
+        self.step += 1
+        self.first = 0.9 * self.first + 0.1 * gradient
+        self.second = 0.999 * self.second + 0.001 * gradient**2
+        rate = self.rate * (1 - 0.999**self.step) ** 0.5 / (1 - 0.9**self.step)
+        return weight - rate * self.first / (self.second**0.5 + self.epsilon) - self.rate * self.decay * weight
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5])
+def test_sora_s_gates_take_the_steps_of_the_authors_optimiser(scale, cell):
+    """400 steps on one layer, with every gradient by hand; where the loss is small, epsilon matters.
+
+    Matrices: PyTorch's AdamW with decay. Gates: theirs, then `p -= xi` above xi, `p += xi` below -xi, zero within.
+    """
+    settings = ["recipe.gate_penalty=1e-6", "recipe.thresholds=[2e-3,4e-3]", "train.lr=2e-3", "train.weight_decay=0.1"]
+    config = cell("task=toy_cls", "model=tiny-bert", "method=sora", *settings)
+    torch.manual_seed(0)
+    base = nn.Sequential(nn.Linear(6, 5, bias=False)).double()
+    model = get_peft_model(base, SoraConfig(r=4, lora_alpha=6, target_modules=["0"])).double()
+    hooks = methods._hooks(model, config)
+    trainer = CellTrainer(
+        model, run._arguments(config, "Linear"), eval_dataset=[], scorer=None, hooks=hooks, order=None
+    )
+    optimizer, (callback,) = trainer.create_optimizer(), hooks.callbacks
+    layer = model.base_model.model[0]
+    weight = layer.base_layer.weight.numpy()
+    A, B, g = (getattr(layer, name)["default"] for name in ("sora_A", "sora_B", "sora_gate"))
+    a, b, gate = (p.detach().numpy().copy() for p in (A, B, g))
+    for_gate = AuthorsAdamW(2e-3, 1e-6, 0.0)
+    matrices = [torch.optim.AdamW([torch.tensor(m)], 2e-3, weight_decay=0.1) for m in (a, b)]
+    closed = set()
+    for step in range(400):
+        state = SimpleNamespace(global_step=step, max_steps=400)
+        rng = np.random.default_rng(step)
+        x, target = rng.normal(size=(9, 6)), rng.normal(size=(9, 5))
+
+        optimizer.zero_grad()
+        error = model(torch.from_numpy(x)) - torch.from_numpy(target)
+        (scale * error.square().mean() + hooks.penalty()).backward()
+        callback.on_pre_optimizer_step(None, state, None, optimizer=optimizer)
+        optimizer.step()
+        callback.on_optimizer_step(None, state, None, optimizer=optimizer)
+
+        inner = x @ a.T
+        error = scale * 2 / 45 * (x @ weight.T + 1.5 * (inner * gate) @ b.T - target)
+        backward = 1.5 * error @ b
+        gradients = backward.T @ x * gate[:, None], 1.5 * error.T @ (inner * gate)
+        gate = for_gate(gate, (backward * inner).sum(0) + 1e-6 * np.sign(gate) / 4)
+        xi = 2e-3 if step < 200 else 4e-3
+        gate[gate > xi] -= xi
+        gate[gate < -xi] += xi
+        gate[abs(gate) < xi] = 0
+        for adam, gradient in zip(matrices, gradients, strict=True):
+            adam.param_groups[0]["params"][0].grad = torch.from_numpy(gradient)
+            adam.step()
+        a, b = (adam.param_groups[0]["params"][0].numpy().copy() for adam in matrices)
+
+        for ours, theirs in ((A, a), (B, b), (g, gate)):
+            np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=1e-9, atol=1e-12, err_msg=f"step {step}")
+        assert ((g.detach().numpy() == 0) == (gate == 0)).all()
+        closed.add(tuple(gate == 0))
+    assert len(closed) > 1, "no gate closed or opened: nothing was tested"
 
 
 def test_state_kept_by_name_follows_the_parameters():

@@ -125,13 +125,24 @@ def test_lora_fa_never_trains_a(optimizer, cell, monkeypatch):
     assert record["params"]["adapter"] == lora - sum(p.numel() for n, p in before.items() if "lora_A" in n)
 
 
-def test_sora_s_gates_do_not_decay_and_its_matrices_do(cell, monkeypatch):
+def test_sora_s_gates_have_no_decay_and_another_epsilon_and_its_matrices_do_not(cell, monkeypatch):
     config = cell("task=toy_cls", "model=tiny-bert", "method=sora", "train.weight_decay=0.1", *TWO_STEPS)
     _, trainer, _ = train(config, monkeypatch)
     names = {id(p): name for name, p in trainer.model.named_parameters()}
-    decay = {names[id(p)]: group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]}
-    for part, expected in (("sora_gate", 0.0), ("sora_A", 0.1), ("sora_B", 0.1)):
-        assert {value for name, value in decay.items() if part in name} == {expected}
+    groups = {names[id(p)]: group for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert set(groups) == {name for name, p in trainer.model.named_parameters() if p.requires_grad}
+    for part, decay, epsilon in (
+        ("sora_gate", 0.0, 1e-6 / (1 - 0.999**2) ** 0.5),  # of the second step
+        ("sora_A", 0.1, 1e-8),
+        ("sora_B", 0.1, 1e-8),
+        ("default.weight", 0.1, 1e-8),
+        ("default.bias", 0.0, 1e-8),
+    ):
+        ((found_decay, found_epsilon),) = {
+            (group["weight_decay"], group["eps"]) for name, group in groups.items() if part in name
+        }
+        assert (found_decay, found_epsilon) == (decay, pytest.approx(epsilon)), part
+    assert len({group["lr"] for group in groups.values()}) == 1
 
 
 def test_sora_prunes_and_counts_what_is_left(cell, monkeypatch):
