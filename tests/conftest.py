@@ -30,7 +30,7 @@ PAPER_MODELS = ["deberta-v3-base", "roberta-large", "deberta-v2-xxlarge"]
 PAPER_METHODS = ["full", "bitfit", "hadapter", "padapter", "lora", "lora_fa", "adalora", "sora", "dcft"]
 MORE_METHODS = ["dora", "lokr", "vera", "fourierft", "ia3"]
 # Settings without which a method cannot do a run of a few steps.
-ADALORA_SHORT = ["method.peft.tinit=1", "method.peft.tfinal=1", "method.peft.deltaT=1"]
+ADALORA_SHORT = ["method.peft.tinit=0", "method.peft.tfinal=1", "method.peft.deltaT=1"]
 # Enough of a run to train, evaluate twice and keep a checkpoint in about a second.
 SHORT = ["train.max_steps=4", "eval.every=2", "data.max_train=64", "data.max_eval=40", "train.batch_size=8"]
 

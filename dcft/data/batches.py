@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import datasets
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
 BATCHES_PER_GROUP = 50  # rows are sorted by length within so many batches: more need less padding and mix rows less
@@ -57,11 +58,15 @@ class Rows(Dataset):
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Batches of rows of similar length, in random order.
+    """The order of the rows: batches of rows of similar length, in random order.
 
     Two differences from transformers' sampler of this name. The order depends on seed and epoch alone, so a resumed run
     goes on with the same batches. Batches are shuffled after sorting, so long and short ones alternate at
     random. If all lengths are equal, the order of the rows is random.
+
+    A row counts more in a short batch, so all rows must be in it equally often, whatever their length. Its rows are
+    neighbours in the last group, as in any other batch. They begin at a random place of the group, whose longest row
+    has the shortest one as its neighbour. The short batch is shuffled with the others.
 
     Args:
         lengths: tokens of each row.
@@ -81,26 +86,38 @@ class LengthGroupedSampler(Sampler[int]):
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def short_batch(self) -> int:
+        """Index of the batch in the epoch that is short, if one is."""
+        return int(torch.randint(math.ceil(len(self) / self.batch_size), (), generator=self._generator("place")))
+
     def __iter__(self):
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        generator = self._generator("rows")
         order = torch.randperm(len(self), generator=generator)
-        groups = order.split(BATCHES_PER_GROUP * self.batch_size)
-        # Short rows first: the incomplete batch then holds the longest rows, whose padding would cost most.
-        order = torch.cat([group[self.lengths[group].argsort(stable=True)] for group in groups])
-        batches = list(order.split(self.batch_size))
-        incomplete = [batches.pop()] if len(batches[-1]) < self.batch_size else []  # stays the last
-        shuffled = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-        return iter(torch.cat(shuffled + incomplete).tolist())
+        groups = [g[self.lengths[g].argsort(stable=True)] for g in order.split(BATCHES_PER_GROUP * self.batch_size)]
+        last = groups[-1]
+        start = torch.randint(len(last), (), generator=generator)
+        left_over = torch.zeros(len(last), dtype=torch.bool)
+        left_over[(start + torch.arange(len(self) % self.batch_size)) % len(last)] = True
+        groups[-1], short = last[~left_over], last[left_over]
+        batches = torch.cat(groups).view(-1, self.batch_size)
+        batches = list(batches[torch.randperm(len(batches), generator=generator)])
+        if len(short):
+            batches.insert(self.short_batch, short)
+        return iter(torch.cat(batches).tolist())
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        return torch.Generator().manual_seed(2 * (1_000_003 * self.seed + self.epoch) + (purpose == "place"))
 
 
 class ProcessBatches(Sampler[list[int]]):
     """The rows of each batch that one of n processes computes: every n-th row. Processes differ by at most one row.
 
-    All processes take every step. A process without a row in the incomplete batch gets that batch's first
-    row, which `rows` and `weight` do not count.
+    All processes take every step. A process without a row in the short batch gets that batch's first row, which `rows`
+    and `weight` do not count.
 
     Args:
-        sampler: the order of all rows; a list if the order is the same in every epoch.
+        sampler: the order of all rows; a list if the order is the same in every epoch. A list's last batch is short.
         batch_size: rows of a batch, over all processes.
         process: index of this process, from 0.
         processes: number of processes.
@@ -119,7 +136,9 @@ class ProcessBatches(Sampler[list[int]]):
         return math.ceil(len(self.sampler) / self.batch_size)
 
     def __iter__(self):
-        for batch in BatchSampler(self.sampler, self.batch_size, drop_last=False):
+        rows = iter(self.sampler)
+        for size in map(self._size, range(len(self))):
+            batch = list(islice(rows, size))
             yield batch[self.process :: self.processes] or batch[:1]
 
     def rows(self, batch: int) -> int:
@@ -131,7 +150,9 @@ class ProcessBatches(Sampler[list[int]]):
         return self.rows(batch) * self.processes / self._size(batch)
 
     def _size(self, batch: int) -> int:
-        return min(self.batch_size, len(self.sampler) - batch * self.batch_size)
+        last = len(self) - 1
+        short = self.sampler.short_batch if isinstance(self.sampler, LengthGroupedSampler) else last
+        return len(self.sampler) - last * self.batch_size if batch == short else self.batch_size
 
 
 def loader(rows: Rows, batches: Iterable[list[int]], pin_memory: bool) -> DataLoader:

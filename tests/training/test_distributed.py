@@ -18,7 +18,7 @@ from dcft.results import records
 from dcft.training import run
 from tests.conftest import ADALORA_SHORT, ROOT, configure
 
-# Two epochs of three steps; the last batch of each has one row, so that one of two processes has none.
+# Two epochs of three steps; one batch of each has one row, so that one of two processes has none.
 BASE = ["model=tiny-bert", "train.epochs=2", "data.max_train=17", "train.batch_size=8", "eval.every=2"]
 BASE += ["data.max_eval=21", "eval.batch_size=5"]
 NO_DROPOUT = [
