@@ -54,18 +54,18 @@ def tokenise(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, 
     """Encode the rows of one split.
 
     Args:
-        config: gives the task and `data.max_length`.
+        config: gives the task and `data.max_length`; a tokenizer that allows fewer tokens decides instead.
         tokenizer: the backbone's.
         split: "train" or the name of a dev set. For span tasks, only dev sets get the columns `example` and `offsets`.
         rows: raw, as `sources.load_data` returns them.
         cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
     """
     module = squad if config.task.kind == "span" else glue
-    return module.encode(rows, tokenizer, **_settings(config, split), **cache)
+    return module.encode(rows, tokenizer, **_settings(config, tokenizer, split), **cache)
 
 
-def _settings(config: RunConfig, split: str) -> dict[str, Any]:
-    settings = {"max_length": config.data.max_length}
+def _settings(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str) -> dict[str, Any]:
+    settings = {"max_length": min(config.data.max_length, tokenizer.model_max_length)}
     if config.task.kind == "span":
         settings |= {"doc_stride": config.task.doc_stride, "train": split == "train"}
     return settings
@@ -77,7 +77,7 @@ def _cached(config: RunConfig, tokenizer: PreTrainedTokenizerBase, split: str, r
         "tokenizers": version("tokenizers"),
         "tokenizer": _tokenizer_digest(tokenizer),
         "rows": _rows_digest(rows),
-        **_settings(config, split),
+        **_settings(config, tokenizer, split),
     }
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
     folder = Path(config.outputs.dir) / "cache" / "tokens"

@@ -6,6 +6,8 @@ import numpy as np
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from dcft.errors import UserError
+
 OUTSIDE = [-1, -1]  # offset of a token that is not part of the paragraph
 
 
@@ -27,10 +29,14 @@ def encode(
     Returns:
         One row a window: the model's inputs, `start_positions`, `end_positions`, and for `predict_answers` the number
         of the question (`example`) and the characters of each token in the paragraph (`offsets`, -1 outside it).
+
+    Raises:
+        UserError: if a question leaves no more room for its paragraph than the tokens that windows share.
     """
 
     def tokenise(batch, indices):
         questions = [question.lstrip() for question in batch["question"]]  # some start with very many blanks
+        _require_room(batch["id"], questions, batch["context"], tokenizer, max_length, doc_stride)
         encoded = tokenizer(
             questions,
             batch["context"],
@@ -58,6 +64,27 @@ def encode(
     return data.map(
         tokenise, batched=True, with_indices=True, remove_columns=data.column_names, desc="tokenising", **cache
     )
+
+
+def _require_room(
+    ids: list[str],
+    questions: list[str],
+    contexts: list[str],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    doc_stride: int,
+) -> None:
+    """The tokenizer would panic, with a backtrace in Rust, where windows do not move on."""
+    available = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    tokens = tokenizer(questions, add_special_tokens=False)["input_ids"]
+    for name, question, context in zip(ids, tokens, contexts, strict=True):
+        room = available - len(question)
+        if room <= doc_stride and len(tokenizer(context, add_special_tokens=False)["input_ids"]) > room:
+            raise UserError(
+                f"question {name} has {len(question)} tokens and leaves {max(0, room)} of a window of {max_length} for "
+                f"its paragraph; windows share task.doc_stride={doc_stride}: give fewer, or more data.max_length if "
+                "the model allows"
+            )
 
 
 def _span(answers: dict, encoded: BatchEncoding, window: int) -> tuple[int, int]:

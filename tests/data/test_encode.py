@@ -109,6 +109,14 @@ def test_the_same_rows_are_encoded_once_wherever_they_lie(root, tmp_path):
     assert len(list((tmp_path / "one" / "cache" / "tokens").glob("*.arrow"))) == 2
 
 
+@pytest.mark.parametrize("task", ["toy_pair", "toy_qa"])
+def test_no_row_is_longer_than_the_model_allows(task, tmp_path):
+    settings = [f"task={task}", *(["task.doc_stride=2"] if task == "toy_qa" else [])]
+    shorten = lambda tokenizer: setattr(tokenizer, "model_max_length", 14)  # noqa: E731
+    lengths = [len(row) for row in encoded(tmp_path, *settings, change=shorten)["input_ids"]]
+    assert max(lengths) == 14
+
+
 def test_a_slow_tokenizer_is_refused_in_one_line():
     with pytest.raises(UserError, match="SimpleNamespace is a slow tokenizer; save a fast one"):
         encode._tokenizer_digest(SimpleNamespace(is_fast=False))

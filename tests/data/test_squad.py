@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dcft.backbones import load
 from dcft.data import squad
+from dcft.errors import UserError
 from tests.conftest import configure
 
 TOKENIZER = load.load_tokenizer(configure("task=toy_qa", "model=tiny-bert").model)
@@ -241,3 +242,23 @@ def test_blanks_around_an_answer_do_not_hide_it(first, stop):
     assert windows["start_positions"] == exact["start_positions"]
     assert windows["end_positions"] == exact["end_positions"]
     assert encode(questions(("Ada lived", (3, 4))))["start_positions"][0] == 0
+
+
+@pytest.mark.parametrize("question_tokens", range(8, 26))
+@pytest.mark.parametrize("context_tokens", [3, 9, 14, 40])
+def test_a_question_without_room_for_its_paragraph_is_one_line(question_tokens, context_tokens):
+    """A window has 24 tokens, three of them special, and shares 6; a paragraph that fits into one needs less room."""
+    data = questions((" ".join(["Ada"] * context_tokens), (0, 3)))
+    data = data.map(lambda row: {"question": " ".join(["Ada"] * question_tokens)})
+    assert len(TOKENIZER(data[0]["question"])["input_ids"]) == question_tokens + 2
+    room = 24 - 3 - question_tokens
+    if context_tokens > room and room <= 6:
+        line = (
+            rf"question 0 has {question_tokens} tokens and leaves {max(0, room)} .*task.doc_stride=6.*data.max_length"
+        )
+        with pytest.raises(UserError, match=line):
+            encode(data)
+    else:
+        windows = encode(data)
+        assert (len(windows) > 1) == (context_tokens > room)
+        assert max(map(len, windows["input_ids"])) <= 24
