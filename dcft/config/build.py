@@ -33,7 +33,7 @@ def build(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """
     raw = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
     raw.pop("hydra", None)
-    sources = trace_sources(raw, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
+    sources = trace_sources(cfg, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
     try:
         merged = OmegaConf.merge(OmegaConf.structured(RunConfig), raw)
         OmegaConf.resolve(merged)

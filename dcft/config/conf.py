@@ -13,6 +13,8 @@ RESULTS = ROOT / "results"
 
 def unknown_setting(key: str) -> str:
     """One line for a setting that does not exist, or not for the chosen method."""
+    if key.startswith("recipe."):
+        return f"{key} is not a setting: a row of a recipe states its source's values; give train.lr=... and the like"
     owners = [name for name, config in _methods() if key in config]
     if owners:
         return f"{key} is a setting of method={', '.join(owners)}, not of the chosen method; leave {key}= out"

@@ -2,53 +2,50 @@
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
+from omegaconf import DictConfig, OmegaConf
+
+from dcft.config.conf import unknown_setting
 from dcft.config.flatten import flatten
+from dcft.config.recipe import Recipe
 from dcft.errors import UserError
 
+POINTER = re.compile(r"\$\{recipe:([\w/]+)\}")
 
-def trace_sources(raw: dict[str, Any], given: Collection[str] = ()) -> dict[str, str]:
+
+def trace_sources(config: DictConfig, given: Collection[str] = ()) -> dict[str, str]:
     """Where each training value comes from.
 
-    A value that points into the recipe (`${recipe.lr}`) has the source that the recipe states for it; it is inferred if
-    that source states it for another task, backbone or method. A literal stands in conf/config.yaml.
+    A value that points into the recipe (`${recipe:lr}`) has the source of the row that states it. A literal stands in
+    conf/config.yaml.
 
     Args:
-        raw: the composed configuration, its interpolations unresolved.
+        config: the composed configuration, its interpolations unresolved.
         given: dotted keys that the command line has set.
 
     Returns:
         Source by dotted key.
 
     Raises:
-        UserError: if a value points to something that the recipe does not have.
+        UserError: if a value points to something that the recipe does not have, or the command line changes a row.
     """
-    recipe = raw["recipe"]
-    traced = {}
-    settings: dict[str, Any] = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
+    if rows := [key for key in given if key.startswith("recipe.")]:
+        raise UserError(unknown_setting(rows[0]))
+    recipe, traced = Recipe(config), {}
+    raw = cast(dict[str, Any], OmegaConf.to_container(config))
+    settings = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
     for key, value in flatten(settings).items():
-        if match := re.fullmatch(r"\$\{recipe\.(\w+)\}", str(value)):
-            if match[1] not in recipe:
+        if match := POINTER.fullmatch(str(value)):
+            found = recipe.find(match[1])
+            if found is None:
                 raise UserError(
-                    f"{key} has no value: preset={raw['preset']} has none for task={raw['task']['name']} with "
-                    f"method={raw['method']['name']}; give {key}=... or another preset"
+                    f"{key} has no value: preset={config.preset} has none for task={config.task.name} with "
+                    f"method={config.method.name}; give {key}=... or another preset"
                 )
-            in_recipe = f"recipe.{match[1]}" in given
-            traced[key] = "command line" if in_recipe else _source(match[1], raw)
-        elif key.startswith(("train.", "eval.")):
-            traced[key] = "command line" if key in given else "conf/config.yaml"
+            traced[key] = found.source
         elif key in given:
             traced[key] = "command line"
+        elif key.startswith(("train.", "eval.")):
+            traced[key] = "conf/config.yaml"
     return traced
-
-
-def _source(name: str, raw: dict[str, Any]) -> str:
-    """The source of one value of the recipe, in words."""
-    source = raw["recipe"]["sources"].get(name, "not stated")
-    stated = raw["recipe"]["stated_for"].get(source, {})
-    others: list[str] = []
-    for kind in ("task", "model", "method"):
-        if raw[kind]["name"] not in stated.get(kind, [raw[kind]["name"]]):
-            others += ["other tasks"] if kind == "task" else stated[kind]
-    return f"inferred: {source} for {', '.join(others)}" if others else source

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from dcft.config.compose import Composer
+from dcft.config.recipe import Recipe
 
 _composer = cache(Composer)  # reads each YAML file once
 
@@ -14,4 +15,4 @@ _composer = cache(Composer)  # reads each YAML file once
 def composed(task: str, preset: str = "table9") -> dict[str, Any]:
     """Task and recipe, as `python run.py task=TASK preset=PRESET method=dcft model=deberta-v3-base` composes them."""
     config = _composer()([f"task={task}", f"preset={preset}", "method=dcft", "model=deberta-v3-base"])
-    return {key: OmegaConf.to_container(config[key], resolve=True) for key in ("task", "recipe")}
+    return {"task": OmegaConf.to_container(config.task, resolve=True), "recipe": Recipe(config)}

@@ -20,7 +20,7 @@ from dcft.config.build import build
 from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
 
-LORA = ["method=lora", "rank=8", "targets=qv", "recipe.lora_alpha=16", "+method.peft.lora_dropout=0.1"]
+LORA = ["method=lora", "rank=8", "targets=qv", "method.peft.lora_alpha=16", "+method.peft.lora_dropout=0.1"]
 SUITE = {"suite, DCFT (d=8)": ["method=dcft"], "suite, LoRA (r=8)": LORA}
 HUGGING_FACE = "Hugging Face, LoRA (r=8), padded to {}"
 EXAMPLE_LENGTH = 128  # max_seq_length of run_glue.py

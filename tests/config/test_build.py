@@ -31,26 +31,30 @@ def assert_complete(config):
     assert config.task.title
     assert config.model.title
     for source in config.recipe_source.values():
-        if config.task.name in PAPER_TASKS or config.task.toy:  # a task of one's own has sources of its own
-            assert source == "conf/config.yaml" or source.startswith(KNOWN_SOURCES), source
-        if source in STATED_FOR:
-            methods, models = STATED_FOR[source]
-            assert config.method.name in methods, source
-            assert config.model.name in models, source
+        for start, (methods, models) in STATED_FOR.items():
+            if source.startswith(start):
+                assert config.method.name in methods, source
+                assert config.model.name in models, source
 
 
-KNOWN_SOURCES = ("Table 9", "Table 10", "official", "AdaLoRA", "SoRA", "inferred: ", "toy: ", "command line")
 BASE = ["deberta-v3-base"]
 STATED_FOR = {  # methods and backbones for which a source states its values; anything else must be called inferred
     "Table 9": (["dcft"], PAPER_MODELS),
     "Table 10": (["dcft"], BASE),
-    "official script": (["dcft", "adalora"], PAPER_MODELS),
-    "official code": (["dcft", "adalora"], MODELS),
-    "AdaLoRA script": (["adalora"], BASE),
-    "AdaLoRA appendix D": (["adalora"], BASE),
-    "SoRA script": (["full", "bitfit", "lora", "sora"], BASE),
+    "Godz-z/DCFT NLU/scripts": (["dcft", "adalora"], BASE),
+    "Godz-z/DCFT NLU/COMMANDL/": (["dcft"], ["roberta-large"]),
+    "Godz-z/DCFT NLU/COMMANDXXL/": (["dcft"], ["deberta-v2-xxlarge"]),
+    "Godz-z/DCFT NLU/src": (["dcft", "adalora"], MODELS),
+    "huggingface/transformers": (["dcft"], ["roberta-large"]),
+    "QingruZhang/AdaLoRA": (["adalora"], BASE),
+    "AdaLoRA (Zhang et al., 2023)": (["adalora"], BASE),
+    "TsinghuaC3I/SoRA scripts/run_glue_finetune.sh": (["full"], BASE),
+    "TsinghuaC3I/SoRA scripts/run_glue_bitfit.sh": (["bitfit"], BASE),
+    "TsinghuaC3I/SoRA scripts/run_glue_adapter.sh": ([], BASE),
+    "TsinghuaC3I/SoRA scripts/run_glue_lora.sh": (["lora"], BASE),
+    "TsinghuaC3I/SoRA scripts/run_glue_sora": (["sora"], BASE),
+    "TsinghuaC3I/SoRA config": (["lora", "sora"], MODELS),
     "SoRA paper": (["lora"], BASE),
-    "SoRA code": (["lora", "sora"], MODELS),
 }
 
 
@@ -87,9 +91,9 @@ def test_every_method_composes_with_real_and_toy_data(method):
 @pytest.mark.parametrize("task", PAPER_TASKS)
 def test_every_row_of_tables_9_and_10_is_there(task):
     config = configure(f"task={task}", "preset=table9")
-    printed = "Table 10" if task.startswith("squad") else "Table 9"
+    printed = {"squad_v1": "Table 10, row AQuAD v1.1", "squad_v2": "Table 10, row AQuAD v2.0"}
     for key in ("train.lr", "train.epochs", "train.batch_size", "method.orthogonality.coefficient"):
-        assert config.recipe_source[key] == printed
+        assert config.recipe_source[key] == printed.get(task, f"Table 9, row {config.task.title}")
 
 
 def test_values_of_one_row_stand_where_the_headings_belong():
@@ -138,10 +142,12 @@ def test_each_backbone_has_its_own_scripts():
     assert [c.train.lr for c in (base, large, xxl)] == [1.2e-3, 1.2e-3, 2e-4]
     assert [c.train.batch_size for c in (base, large, xxl)] == [32, 32, 16]
     assert [c.method.peft["scaling"] for c in (base, large, xxl)] == [16, 4, 1]  # alpha / r: 32 / 2, 32 / 8, 8 / 8
-    assert {c.recipe_source["train.lr"] for c in (base, large, xxl)} == {"official script"}
-    assert other.recipe_source["train.lr"] == "inferred: official script for deberta-v3-base"
-    adalora = configure("task=rte", "model=roberta-large", "method=adalora")
-    assert adalora.recipe_source["train.lr"] == "inferred: official script for dcft"  # AdaLoRA's are for the base model
+    script = "Godz-z/DCFT NLU/{}/run_debertav3_rte.sh at 38f71d2".format
+    sources = [c.recipe_source["train.lr"] for c in (base, large, xxl)]
+    assert sources == [script("scripts"), script("COMMANDL"), script("COMMANDXXL")]
+    assert other.recipe_source["train.lr"] == f"inferred: {script('scripts')} for deberta-v3-base"
+    adalora = configure("task=rte", "model=roberta-large", "method=adalora")  # AdaLoRA's are for the base model
+    assert adalora.recipe_source["train.lr"] == f"inferred: {script('COMMANDL')} for dcft"
     assert other.train == base.train
 
 
@@ -149,7 +155,9 @@ def test_baselines_train_as_their_authors_did():
     lora = configure("task=cola", "method=lora")
     assert (lora.preset, lora.train.lr, lora.train.epochs, lora.train.batch_size) == ("baseline", 8e-5, 20, 8)
     assert (lora.train.weight_decay, lora.train.warmup, lora.train.clip) == (0.1, 0.06, 0.1)
-    assert lora.recipe_source["train.lr"] == "SoRA paper"
+    paper = "SoRA paper (Ding et al., 2023), hyper-parameters of LoRA on CoLA"
+    assert lora.recipe_source["train.lr"] == paper
+    assert configure("task=rte", "method=lora").train.batch_size == 32  # "rte: 32; the other: 8"
     full = configure("task=mnli", "method=full")
     assert (full.train.lr, full.train.batch_size, full.train.epochs) == (5e-5, 80, 10)
     adalora = configure("task=rte", "method=adalora")
@@ -160,7 +168,7 @@ def test_baselines_train_as_their_authors_did():
     assert (rte.method.sparsity.penalty, rte.method.sparsity.thresholds[-1], rte.train.epochs) == (1e-3, 7e-4, 50)
     assert len(rte.method.sparsity.thresholds) == 7
     large = configure("task=cola", "method=lora", "model=roberta-large")
-    assert large.recipe_source["train.lr"] == "inferred: SoRA paper for deberta-v3-base"
+    assert large.recipe_source["train.lr"] == f"inferred: {paper} for deberta-v3-base"
 
 
 def test_the_command_line_chooses_the_preset_last():
@@ -172,8 +180,8 @@ def test_the_command_line_is_named_as_a_source():
     assert configure("task=rte", "train.lr=1e-4").recipe_source["train.lr"] == "command line"
     assert configure("task=rte", "eval.batch_size=7").recipe_source["eval.batch_size"] == "command line"
     scaled = configure("task=rte", "method.peft.scaling=2").recipe_source
-    assert (scaled["method.peft.scaling"], scaled["train.lr"]) == ("command line", "Table 9")
-    given = configure("task=rte", "method=sora", "recipe.thresholds=[0.3]").recipe_source
+    assert (scaled["method.peft.scaling"], scaled["train.lr"]) == ("command line", "Table 9, row RTE")
+    given = configure("task=rte", "method=sora", "method.sparsity.thresholds=[0.3]").recipe_source
     assert given["method.sparsity.thresholds"] == "command line"
 
 
@@ -197,6 +205,11 @@ def test_the_command_line_is_named_as_a_source():
         (["method=lora", "bottleneck=2"], "bottleneck is a setting of method=hadapter, padapter, not of the chosen"),
         (["method=hadapter", "bottleneck=0"], "bottleneck=0: give a whole number of at least 1"),
         (["preset=baseline"], "train.lr has no value: preset=baseline has none for task=rte with method=dcft"),
+        (
+            ["recipe.lr=1"],
+            "recipe.lr is not a setting: a row of a recipe states its source's values; give train.lr=...",
+        ),
+        (["recipe.table9.lr=1"], "recipe.table9.lr is not a setting: a row of a recipe states its source's values"),
         (["train.lr=fast"], "train.lr: Value 'fast'"),
         (["train.lr=-1"], "train.lr=-1.0: give a positive number"),
         (["precision=fp16"], "precision=fp16: give fp32 or bf16"),

@@ -74,8 +74,9 @@ def test_a_row_of_values_without_sources_says_so(folder):
         folder / "task" / "own.yaml",
         "defaults: [cola@_here_, _self_]\nname: own\nfiles: {train: own/train.tsv, dev: own/dev.tsv}\n",
     )
-    write(folder / "recipe" / "script" / "own.yaml", "defaults: [cola, _self_]\nlr: 1e-3\nsources: {lr: by hand}\n")
+    write(folder / "recipe" / "script" / "own.yaml", "defaults: [cola@cola, _self_]\nlr: 1e-3\n")
     search_path = asked(folder).search_path
     sources = build(Composer()(["task=own", *search_path])).recipe_source
-    assert sources["train.lr"] == "by hand"
-    assert sources["train.batch_size"] == "inferred: official script for other tasks"
+    assert sources["train.lr"] == "not stated"
+    script = "Godz-z/DCFT NLU/scripts/run_debertav3_cola.sh at 38f71d2"
+    assert sources["train.batch_size"] == f"inferred: {script} for other tasks"

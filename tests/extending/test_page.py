@@ -41,10 +41,14 @@ def test_a_task(follower, short, command, method):
     sources = done["recipe_source"]
     assert (
         sources["train.warmup"]
-        == {"dcft": "chosen by hand", "lora": "inferred: SoRA script for other tasks, deberta-v3-base"}[method]
+        == {
+            "dcft": "chosen by hand",
+            "lora": "inferred: TsinghuaC3I/SoRA scripts/run_glue_lora.sh at c275ac2 for other tasks, deberta-v3-base",
+        }[method]
     )
     other = "deberta-v3-base" if method == "dcft" else "deberta-v3-base, dcft, adalora"
-    assert sources["train.lr"] == f"inferred: official script for other tasks, {other}"
+    script = "Godz-z/DCFT NLU/scripts/run_debertav3_rte.sh at 38f71d2"
+    assert sources["train.lr"] == f"inferred: {script} for other tasks, {other}"
     assert "not stated" not in sources.values()
     assert not any("Table 9" in source for source in sources.values())
 

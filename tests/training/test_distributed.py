@@ -32,7 +32,7 @@ SAME = {
     "lora": ["task=toy_pair", "method=lora"],
     "dcft": ["task=toy_pair", "method=dcft"],
     "adalora": ["task=toy_pair", "method=adalora", *ADALORA_SHORT],
-    "sora": ["task=toy_pair", "method=sora", "recipe.thresholds=[1e-3,0.3]", "train.lr=1e-2"],
+    "sora": ["task=toy_pair", "method=sora", "method.sparsity.thresholds=[1e-3,0.3]", "train.lr=1e-2"],
     "spans": ["task=toy_qa", "method=dcft"],
     "plain order": ["task=toy_pair", "method=dcft", "train.group_by_length=false"],
 }

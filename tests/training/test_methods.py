@@ -146,7 +146,7 @@ def test_sora_s_gates_have_no_decay_and_another_epsilon_and_its_matrices_do_not(
 
 
 def test_sora_prunes_and_counts_what_is_left(cell, monkeypatch):
-    config = cell("task=toy_cls", "model=tiny-bert", "method=sora", "recipe.thresholds=[0.3]", *TWO_STEPS)
+    config = cell("task=toy_cls", "model=tiny-bert", "method=sora", "method.sparsity.thresholds=[0.3]", *TWO_STEPS)
     record, trainer, _ = train(config, monkeypatch)
     gates = {name: p for name, p in trainer.model.named_parameters() if "sora_gate" in name}
     closed = sum(int((p == 0).sum()) for p in gates.values())
@@ -182,9 +182,12 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
         (["method=bitfit", "+method.optimizer=lorafa"], "method.optimizer is a setting for method.peft.peft_type=LORA"),
         (["method=lora", "+method.orthogonality={coefficient: 1.0}"], "method.orthogonality is a setting for"),
         (["method=lora", "+method.sparsity={penalty: 1.0, thresholds: [0.1]}"], "method.sparsity is a setting for"),
-        (["method=sora", "recipe.thresholds=[]"], "method.sparsity.thresholds=[]: give numbers of at least 0"),
-        (["method=sora", "recipe.thresholds=[-1]"], "method.sparsity.thresholds=[-1.0]: give numbers of at least 0"),
-        (["method=sora", "recipe.gate_penalty=-1"], "method.sparsity.penalty=-1.0: give a number of at least 0"),
+        (["method=sora", "method.sparsity.thresholds=[]"], "method.sparsity.thresholds=[]: give numbers of at least 0"),
+        (
+            ["method=sora", "method.sparsity.thresholds=[-1]"],
+            "method.sparsity.thresholds=[-1.0]: give numbers of at least 0",
+        ),
+        (["method=sora", "method.sparsity.penalty=-1"], "method.sparsity.penalty=-1.0: give a number of at least 0"),
         (["method=lora", "+method.peft.alpha=3"], "method.peft.alpha is not a setting of LoraConfig"),
         (["method=lora", "method.peft.peft_type=LOR"], "method.peft.peft_type=LOR: PEFT has no such method"),
         (["method=padapter", "method.peft.non_linearity=glu8"], "method=padapter: non_linearity='glu8'"),

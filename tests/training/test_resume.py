@@ -24,7 +24,7 @@ CUTTING = [
     "method.peft.deltaT=2",
 ]  # the checkpoint lies between two cuts
 AFTER = ["method.peft.tinit=1", "method.peft.tfinal=6", "method.peft.deltaT=1"]  # the checkpoint lies after the last
-GATES = ["recipe.thresholds=[1e-3,0.3]", "train.lr=1e-2"]  # the second half of the run closes gates
+GATES = ["method.sparsity.thresholds=[1e-3,0.3]", "train.lr=1e-2"]  # the second half of the run closes gates
 CASES = {method: [f"method={method}"] for method in PAPER_METHODS if method not in ("adalora", "sora")} | {
     "lora_fa, PEFT's optimiser": ["method=lora_fa", "method.optimizer=lorafa"],
     "adalora, cutting": ["method=adalora", *CUTTING],

@@ -35,11 +35,11 @@ def scripts(tasks: list[str]) -> pd.DataFrame:
 
 
 def _script(task: str) -> dict[str, Decimal]:
-    recipe = composed(task, "script")["recipe"]
+    found = {field: composed(task, "script")["recipe"].find(field) for field in FIELDS.values()}
     return {
-        field: Decimal(str(recipe[field]))
-        for field in FIELDS.values()
-        if recipe.get(field) is not None and not recipe["sources"].get(field, "").startswith("Table")
+        field: Decimal(str(known.value))
+        for field, known in found.items()
+        if known and known.value is not None and not known.source.startswith("Table")
     }
 
 

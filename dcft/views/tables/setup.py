@@ -1,5 +1,6 @@
 """Tables 7 to 10 of the suite itself: sizes of the data sets, and the training values of preset=table9."""
 
+from dcft.config.recipe import Recipe
 from dcft.errors import UserError
 from dcft.paper.audit import settings
 from dcft.paper.configuration import composed
@@ -17,7 +18,7 @@ FIELDS = {  # of a recipe, in the order of the view "ours"
     "cls_dropout": "cls. dropout",
     "lora_alpha": "alpha",
     "init_rank": "r",
-    "scaling": "scaling",
+    "lora_alpha/init_rank": "scaling",
     "warmup": "warm-up",
     "weight_decay": "weight decay",
     "clip": "clip",
@@ -129,7 +130,7 @@ def _recipes(name: str, view: str) -> Grid:
     for row in table.groups[0].rows:
         [line] = row.lines
         recipe = recipes[line.task]
-        figures = [_setting(recipe[field]) if field else Value() for field in fields]
+        figures = [_setting(recipe.find(field).value) if field else Value() for field in fields]
         stubs = [plain(titles[line.task])] + ([plain("ours")] if view == "compare" else [])
         lines = [Line([*stubs, *figures], "ours", task=line.task)]
         if view == "compare":
@@ -138,7 +139,7 @@ def _recipes(name: str, view: str) -> Grid:
         rows.append(Row(titles[line.task], lines))
     caption = f"{published.CAPTIONS[name]}{_beside(name, view)} (preset=table9 for method=dcft model=deberta-v3-base)"
     used = [field for field in fields if field]
-    notes = [*_sources(recipes, titles, used), SCHEDULE, *(COMPARE_NOTES[name] if view == "compare" else READING)]
+    notes = [*_sources(recipes, used), SCHEDULE, *(COMPARE_NOTES[name] if view == "compare" else READING)]
     return Grid(name, view, caption, columns, [Group("", rows)], notes + _published(view))
 
 
@@ -171,16 +172,10 @@ def _setting(number: float | None) -> Value:
     return Value([Part(text, number)])
 
 
-def _sources(recipes: dict[str, dict], titles: dict[str, str], fields: list[str]) -> list[str]:
-    """Where our values come from: a line a source, with the tasks where it is not that of all."""
-    by_source: dict[str, dict[str, list[str]]] = {}
+def _sources(recipes: dict[str, Recipe], fields: list[str]) -> list[str]:
+    """Where our values come from: a line for the fields that have the same sources, in the order of the tasks."""
+    by_sources: dict[tuple[str, ...], list[str]] = {}
     for field in fields:
-        for task, recipe in recipes.items():
-            by_source.setdefault(recipe["sources"][field], {}).setdefault(field, []).append(titles[task])
-    lines = []
-    for source, named in by_source.items():
-        words = [
-            FIELDS[f] + ("" if len(tasks) == len(recipes) else f" ({', '.join(tasks)})") for f, tasks in named.items()
-        ]
-        lines.append(f"Source of {', '.join(words)}: {source}.")
-    return lines
+        sources = dict.fromkeys(recipe.find(field).source for recipe in recipes.values())
+        by_sources.setdefault(tuple(sources), []).append(FIELDS[field])
+    return [f"Source of {', '.join(named)}: {'; '.join(sources)}." for sources, named in by_sources.items()]

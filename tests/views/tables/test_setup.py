@@ -76,8 +76,8 @@ def test_ours_stand_beside_the_column_that_holds_them():
 
 def test_sources_are_said():
     notes = tables.setup("table9", "ours").notes
-    assert any(note.startswith("Source of learning rate") and note.endswith("Table 9.") for note in notes)
-    assert any("alpha" in note and note.endswith("official script.") for note in notes)
+    assert any(note.startswith("Source of learning rate") and note.endswith("Table 9, row RTE.") for note in notes)
+    assert any("alpha" in note and note.endswith("NLU/scripts/run_debertav3_rte.sh at 38f71d2.") for note in notes)
 
 
 def test_what_there_is_not_is_refused():
