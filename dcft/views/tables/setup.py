@@ -1,6 +1,8 @@
 """Tables 7 to 10 of the suite itself: sizes of the data sets, and the training values of preset=table9."""
 
-from dcft.config.recipe import Recipe
+from typing import cast
+
+from dcft.config.recipe import Recipe, TrainingValue
 from dcft.errors import UserError
 from dcft.paper.audit import settings
 from dcft.paper.configuration import composed
@@ -18,7 +20,7 @@ FIELDS = {  # of a recipe, in the order of the view "ours"
     "cls_dropout": "cls. dropout",
     "lora_alpha": "alpha",
     "init_rank": "r",
-    "lora_alpha/init_rank": "scaling",
+    "scaling": "scaling",
     "warmup": "warm-up",
     "weight_decay": "weight decay",
     "clip": "clip",
@@ -28,6 +30,7 @@ FIELDS = {  # of a recipe, in the order of the view "ours"
     "delta_t": "Δ_T",
     "tfinal": "t_f",
 }
+SCALING = "lora_alpha/init_rank"  # the name by which the recipe knows it
 NO_FIELD = "(repeats Table 9)"
 READING = [
     "Scaling is alpha / r, as the official code divides; A and B have rank 1.",
@@ -130,7 +133,7 @@ def _recipes(name: str, view: str) -> Grid:
     for row in table.groups[0].rows:
         [line] = row.lines
         recipe = recipes[line.task]
-        figures = [_setting(recipe.find(field).value) if field else Value() for field in fields]
+        figures = [_setting(_find(recipe, field).value) if field else Value() for field in fields]
         stubs = [plain(titles[line.task])] + ([plain("ours")] if view == "compare" else [])
         lines = [Line([*stubs, *figures], "ours", task=line.task)]
         if view == "compare":
@@ -172,10 +175,14 @@ def _setting(number: float | None) -> Value:
     return Value([Part(text, number)])
 
 
+def _find(recipe: Recipe, field: str) -> TrainingValue:
+    return cast(TrainingValue, recipe.find(SCALING if field == "scaling" else field))
+
+
 def _sources(recipes: dict[str, Recipe], fields: list[str]) -> list[str]:
     """Where our values come from: a line for the fields that have the same sources, in the order of the tasks."""
     by_sources: dict[tuple[str, ...], list[str]] = {}
     for field in fields:
-        sources = dict.fromkeys(recipe.find(field).source for recipe in recipes.values())
+        sources = dict.fromkeys(_find(recipe, field).source for recipe in recipes.values())
         by_sources.setdefault(tuple(sources), []).append(FIELDS[field])
     return [f"Source of {', '.join(named)}: {'; '.join(sources)}." for sources, named in by_sources.items()]
