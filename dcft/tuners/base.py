@@ -64,7 +64,13 @@ class LinearTunerConfig(PeftConfig):
 
 
 class LinearTunerLayer(nn.Module, BaseTunerLayer):
-    """Something around a frozen linear layer. Subclasses name their parameters, add them and say what they compute."""
+    """Something around a frozen linear layer. Subclasses name their parameters, add them and say what they compute.
+
+    A subclass may stand around a block that ends in a linear layer instead: it then says what it `fits`, and which
+    layer of the block is the `linear` one.
+    """
+
+    adapts: ClassVar[str] = "torch.nn.Linear only"  # for the error about a module that does not fit
 
     in_features: int
     out_features: int
@@ -78,12 +84,21 @@ class LinearTunerLayer(nn.Module, BaseTunerLayer):
             setattr(self, name, {})
         self.merged_adapters: list[str] = []
         self._active_adapter = adapter_name
-        linear = self.get_base_layer()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.in_features, self.out_features = self.linear.in_features, self.linear.out_features
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        """Whether this kind of layer can stand around a module."""
+        return isinstance(module, nn.Linear)
 
     def get_base_layer(self) -> nn.Linear:
         """The frozen linear layer, below any other adapter's."""
         return cast(nn.Linear, super().get_base_layer())
+
+    @property
+    def linear(self) -> Any:
+        """The linear layer whose sizes the adapter has."""
+        return self.get_base_layer()
 
     def add_adapter(self, adapter_name: str, config: LinearTunerConfig, module_name: str) -> None:
         """Add one adapter's parameters, in float32 whatever the layer's own type.
@@ -129,10 +144,10 @@ class LinearTunerModel(BaseTuner):
         if isinstance(target, self.tuner_layer_cls):
             target.add_adapter(adapter_name, peft_config, current_key)
             return
-        linear = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
-        if not isinstance(linear, nn.Linear):
-            kind = type(linear).__name__
-            raise TypeError(f"{current_key} is a {kind}: {peft_config.peft_type.value} adapts torch.nn.Linear only")
+        base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+        if not self.tuner_layer_cls.fits(base):
+            kind, adapts = type(base).__name__, self.tuner_layer_cls.adapts
+            raise TypeError(f"{current_key} is a {kind}: {peft_config.peft_type.value} adapts {adapts}")
         layer = self.tuner_layer_cls(target, adapter_name)
         layer.add_adapter(adapter_name, peft_config, current_key)
         if adapter_name not in self.active_adapters:
@@ -140,9 +155,9 @@ class LinearTunerModel(BaseTuner):
         self._replace_module(parent, target_name, layer, target)
 
     def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
-        # Unloading also unwraps modules_to_save, and PEFT's version looks for a weight on them, which DeBERTa's pooler
-        # does not have (huggingface/peft#3114).
-        if isinstance(child, AuxiliaryTrainingWrapper):
+        # Unloading: PEFT's version looks for a weight on what it unwraps, which neither DeBERTa's pooler (one of
+        # modules_to_save; huggingface/peft#3114) nor an output block has.
+        if isinstance(child, AuxiliaryTrainingWrapper) or getattr(child, "base_layer", None) is new_module:
             setattr(parent, child_name, new_module)
         else:
             super()._replace_module(parent, child_name, new_module, child)
