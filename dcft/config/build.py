@@ -67,6 +67,8 @@ def _check(config: RunConfig) -> None:
     check(config.precision in ("fp32", "bf16"), "precision", config.precision, "give fp32 or bf16")
     known = config.attention in ("lean", "plain", "flash")
     check(known, "attention", config.attention, "give lean, plain or flash")
+    known = config.method.position_queries in ("adapted", "base")
+    check(known, "method.position_queries", config.method.position_queries, "give adapted or base")
     check(not (config.compile and config.fsdp), "compile", "true", "not together with fsdp=true; leave one out")
     check(config.seed >= 0, "seed", config.seed, "give a whole number of at least 0")
     check(config.train.lr > 0, "train.lr", config.train.lr, "give a positive number")

@@ -105,6 +105,7 @@ class Method:
     orthogonality: Orthogonality | None = None
     sparsity: Sparsity | None = None
     optimizer: str | None = None  # null: AdamW
+    position_queries: str = "adapted"  # DeBERTa's: by the adapted query layer, or "base": by its frozen weight
 
 
 @dataclass

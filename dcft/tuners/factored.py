@@ -78,7 +78,7 @@ class FactoredLayer(LinearTunerLayer):
 
     def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
         super().__init__(base_layer, adapter_name)
-        self._unmerged_weight: Tensor | None = None
+        self.unmerged_weight: Tensor | None = None  # while adapters are merged
 
     def get_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
         """The update as `left (out x rank) @ right (rank x in)`, scaling included."""
@@ -104,17 +104,17 @@ class FactoredLayer(LinearTunerLayer):
             if safe_merge and not torch.isfinite(merged).all():
                 raise ValueError(f"adapter {adapter_name} has NaN or infinite entries; nothing was merged")
             if not self.merged_adapters:
-                self._unmerged_weight = base_layer.weight.data
+                self.unmerged_weight = base_layer.weight.data
             base_layer.weight.data = merged
             self.merged_adapters.append(adapter_name)
 
     def unmerge(self) -> None:
         """Restore the weight from before the first merge, bit for bit."""
-        if self._unmerged_weight is None:
+        if self.unmerged_weight is None:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
-        self.get_base_layer().weight.data = self._unmerged_weight
-        self._unmerged_weight = None
+        self.get_base_layer().weight.data = self.unmerged_weight
+        self.unmerged_weight = None
         self.merged_adapters = []
 
     @property

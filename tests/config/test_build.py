@@ -203,6 +203,7 @@ def test_the_command_line_is_named_as_a_source():
         (["method=full", "targets=qv"], "targets is a setting of method=adalora, dcft, "),
         (["method=bitfit", "rank=2"], "rank is a setting of method=adalora, "),
         (["method=lora", "bottleneck=2"], "bottleneck is a setting of method=hadapter, padapter, not of the chosen"),
+        (["method.position_queries=none"], "method.position_queries=none: give adapted or base"),
         (["method=hadapter", "bottleneck=0"], "bottleneck=0: give a whole number of at least 1"),
         (["preset=baseline"], "train.lr has no value: preset=baseline has none for task=rte with method=dcft"),
         (
