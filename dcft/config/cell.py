@@ -2,16 +2,60 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dcft.config.digests import data_identity, model_identity
+from dcft.config.flatten import flatten
 from dcft.config.schema import TARGETS, Data, Directory, Eval, Method, Model, Task, Tracker, Train
 from dcft.errors import UserError
 
-IDENTITY_VERSION = 1  # raise it when the same settings begin to mean another experiment
+IDENTITY_VERSION = 2  # raise it when the same settings begin to mean another experiment
+
+_DATA = "counts by content: digests.data_identity"
+_WEIGHTS = "counts by content: digests.model_identity"
+_KNOB = "reaches the run through method.peft, which counts"
+_PLACE = "a place"
+# Settings that do not change a result and so do not count for a cell's name, with the reason. A name stands for all
+# settings below it. Every other setting counts.
+NOT_PART = {
+    "task.title": "a heading of tables",
+    "task.printed": "which metrics tables print",
+    "task.rows": "a check of the data",
+    "task.toy": _DATA,
+    "task.hub": _DATA,
+    "task.format": _DATA,
+    "task.files": _DATA,
+    "task.columns": _DATA,
+    "task.header": _DATA,
+    "task.malformed_rows": _DATA,
+    "data.root": _DATA,
+    "model.title": "a heading of tables",
+    "model.substitute": "a label of tables",
+    "model.hub": _WEIGHTS,
+    "model.package": _WEIGHTS,
+    "model.random": _WEIGHTS,
+    "model.path": _WEIGHTS,
+    "model.matrices": "the adapted ones count, as target_modules",
+    "targets": "counts as target_modules",
+    "kernel": _KNOB,
+    "stride": _KNOB,
+    "rank": _KNOB,
+    "bottleneck": _KNOB,
+    "method.title": "a heading of tables",
+    "method.tag": "stands in the name itself",
+    "preset": "its values count",
+    "recipe": "its values count",
+    "recipe_source": "a description",
+    "eval.batch_size": "changes rounding at most",
+    "fsdp": "how processes share a model, which changes rounding at most",
+    "tracker": "a mirror of the record",
+    "results": _PLACE,
+    "outputs": _PLACE,
+    "table": "a sweep over cells",
+}
+SPAN_ONLY = ("task.doc_stride", "task.max_answer_length", "task.n_best", "task.null_threshold")
 
 
 @dataclass
@@ -49,9 +93,8 @@ class RunConfig:
 
     @property
     def cell(self) -> str:
-        """The cell's name: readable, and unique through a hash of everything that changes the result."""
-        digest = hashlib.sha256(json.dumps(identity(self), sort_keys=True).encode()).hexdigest()[:10]
-        return f"{self.task.name}.{self.model.name}.{self.method.tag}.s{self.seed}.{digest}"
+        """The cell's name; see `cell_name`."""
+        return cell_name(asdict(self), data_identity(self.task, self.data_files), model_identity(self.model))
 
     @property
     def record_path(self) -> Path:
@@ -81,33 +124,66 @@ class RunConfig:
                 raise UserError(f"{path} does not exist; data.root={self.data.root} must hold the official files")
 
 
-def identity(config: RunConfig) -> dict[str, Any]:
-    """Everything that changes a cell's result, and nothing else.
+def cell_name(settings: dict[str, Any], data: dict[str, Any], weights: dict[str, Any]) -> str:
+    """The name of a cell: readable parts, and a hash of everything that can change the result.
 
-    Fields that still have their default are left out, so that a field added later does not orphan old records; data and
-    weights count by content, not by where they lie.
+    A record holds all three arguments, so that its name can be checked against its content.
+
+    Args:
+        settings: the fields of a `RunConfig`, nested.
+        data: the content of the data (`digests.data_identity`).
+        weights: the content of the weights (`digests.model_identity`).
     """
-    return {
-        "version": IDENTITY_VERSION,
-        "task": {"name": config.task.name, **_changed(config.task, ("doc_stride", "n_best", "max_answer_length"))}
-        | _changed(config.task, ("null_threshold", "malformed_rows")),
-        "data": data_identity(config.task, config.data_files)
-        | _changed(config.data, ("max_length", "max_train", "max_eval")),
-        "model": {"name": config.model.name, "weights": model_identity(config.model)},
-        "method": {"name": config.method.name, "peft": config.method.peft}
-        | ({"orthogonality": asdict(config.method.orthogonality)} if config.method.orthogonality else {})
-        | ({"sparsity": asdict(config.method.sparsity)} if config.method.sparsity else {})
-        | {
-            name: value
-            for name in ("module", "freeze", "trainable", "optimizer")
-            if (value := getattr(config.method, name))
-        },
-        "train": _changed(config.train, [f.name for f in fields(config.train)]),
-        "eval": {"every": config.eval.every},
-        **_changed(config, ("targets", "seed", "precision", "attention", "compile")),
+    content = {"version": IDENTITY_VERSION, "data": data, "weights": weights, **identity(settings)}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+    task, model, method = settings["task"], settings["model"], settings["method"]
+    return f"{task['name']}.{model['name']}.{method['tag']}.s{settings['seed']}.{digest}"
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that can change a cell's result, by dotted name: all but those in `NOT_PART`.
+
+    A setting that still has the schema's default is left out, so that a setting added later orphans no record.
+    """
+    part = {
+        key: value
+        for key, value in flatten(settings).items()
+        if not any(f"{key}.".startswith(f"{name}.") for name in NOT_PART)
+        and (key not in DEFAULTS or value != DEFAULTS[key])
     }
+    if settings["task"]["kind"] == "span":  # the head of such a model has another name
+        part.pop("model.head")
+    else:
+        part = {key: value for key, value in part.items() if key not in SPAN_ONLY}
+    if chosen := adapted_matrices(settings):
+        part["target_modules"] = chosen
+    return part
 
 
-def _changed(node: Any, names: Iterable[str]) -> dict[str, Any]:
-    defaults = {f.name: f.default for f in fields(node)}
-    return {n: getattr(node, n) for n in names if defaults[n] is MISSING or getattr(node, n) != defaults[n]}
+def adapted_matrices(settings: dict[str, Any]) -> list[str] | None:
+    """The names of the matrices that `targets` chooses in this backbone; None for a method that does not ask for them.
+
+    Args:
+        settings: the fields of a `RunConfig`, nested.
+    """
+    peft = settings["method"]["peft"]
+    if peft is None or "target_modules" in peft:
+        return None
+    return [settings["model"]["matrices"][name] for name in TARGETS[settings["targets"]]]
+
+
+def _defaults(kind: type, prefix: str = "") -> dict[str, Any]:
+    """The default of every setting of the schema that has one, by dotted name; a group that may be null counts too."""
+    found: dict[str, Any] = {}
+    for field_ in fields(kind):
+        name = prefix + field_.name
+        if is_dataclass(field_.type):
+            found |= _defaults(cast(type, field_.type), f"{name}.")
+        elif field_.default is not MISSING:
+            found[name] = field_.default
+        elif field_.default_factory is not MISSING:
+            found[name] = field_.default_factory()
+    return found
+
+
+DEFAULTS = _defaults(RunConfig)

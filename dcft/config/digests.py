@@ -13,18 +13,22 @@ TOY_VERSION = 1  # raise it when the text that data/toy.py generates changes: ce
 
 
 def data_identity(task: Task, files: dict[str, Path]) -> dict[str, Any]:
-    """What the data are: a pinned Hub revision, the toy generator's version, or the digest of each local file.
+    """What the data are: a pinned Hub revision, the toy generator's version, or the digest of each local file; and how
+    they are read.
 
     Args:
         task: whose data.
         files: its local files by split; empty: toy data or the Hub's.
     """
+    if not (task.toy or files):
+        hub = task.hub
+        source = {"source": "hub", "path": hub.path, "name": hub.name, "revision": hub.revision}
+        return source | {"splits": hub.splits, "columns": hub.columns}
+    reading: dict[str, Any] = {"format": task.format, "columns": task.columns, "header": task.header}
+    reading["malformed_rows"] = task.malformed_rows
     if task.toy:
-        return {"source": "toy", "version": TOY_VERSION}
-    if files:
-        return {"source": "local", "files": {split: file_digest(path) for split, path in files.items()}}
-    hub = task.hub
-    return {"source": "hub", "path": hub.path, "name": hub.name, "revision": hub.revision}
+        return {"source": "toy", "version": TOY_VERSION, "files": task.files, **reading}
+    return {"source": "local", "files": {split: file_digest(path) for split, path in files.items()}, **reading}
 
 
 def model_identity(model: Model) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def model_identity(model: Model) -> dict[str, Any]:
 
 def weight_files(folder: Path) -> list[Path]:
     """The files of a saved model and its tokenizer."""
-    names = ("config.json", "*.safetensors", "*.bin", "tokenizer.json", "vocab.txt", "spm.model", "*.model")
+    names = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model")
     return sorted({path for name in names for path in folder.glob(name)})
 
 

@@ -34,7 +34,7 @@ def trace_sources(config: DictConfig, given: Collection[str] = ()) -> dict[str, 
         raise UserError(unknown_setting(rows[0]))
     recipe, traced = Recipe(config), {}
     raw = cast(dict[str, Any], OmegaConf.to_container(config))
-    settings = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
+    settings: dict[str, Any] = {name: raw[name] for name in ("train", "eval", "data", "method", "rank") if name in raw}
     for key, value in flatten(settings).items():
         if match := POINTER.fullmatch(str(value)):
             found = recipe.find(match[1])
