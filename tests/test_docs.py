@@ -18,7 +18,7 @@ def test_every_method_has_a_row():
 
 @pytest.mark.parametrize("method", COUNTS)
 def test_the_count_of_each_method_is_the_model_s(method):
-    assert prepared("deberta-v3-base", "task=rte", f"method={method}", layers=12).params["adapter"] == COUNTS[method]
+    assert prepared("deberta-v3-base", "task=rte", f"method={method}", layers=12).params.adapter == COUNTS[method]
 
 
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?[Mkxh]?"

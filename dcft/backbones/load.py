@@ -19,9 +19,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from dcft.backbones import flash_attention, lean_attention
+from dcft.backbones import flash_attention, lean_attention, position_queries
 from dcft.config.cell import RunConfig
-from dcft.config.digests import model_identity
 from dcft.config.schema import Model
 from dcft.data import hub
 from dcft.data.toy import vocabulary_text
@@ -34,7 +33,7 @@ SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 class Backbone:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    source: dict[str, Any]  # for the record: origin and revision of the weights
+    revision: str | None  # the commit that the Hub gave
 
 
 def load_backbone(config: RunConfig) -> Backbone:
@@ -67,10 +66,8 @@ def load_backbone(config: RunConfig) -> Backbone:
         flash_attention.use(model)
     else:
         lean_attention.use(model, config.attention)
-    source = model_identity(config.model)
-    if source["source"] == "hub":
-        source["revision"] = getattr(model.config, "_commit_hash", None) or revision
-    return Backbone(model, tokenizer, source)
+    position_queries.use(model, config.method.position_queries)
+    return Backbone(model, tokenizer, getattr(model.config, "_commit_hash", None) or revision)
 
 
 def layers(model: PreTrainedModel) -> nn.ModuleList:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dcft.errors import UserError
 from dcft.results import protocols
-from dcft.results.records import is_done
+from dcft.results.record import Record
 from dcft.results.sweeps import Row, Sweep
 
 
@@ -17,7 +17,7 @@ class Outcomes:
         protocol: a key of `protocols.PROTOCOLS`.
 
     Raises:
-        UserError: if there is no such protocol, or a file is not a record.
+        UserError: if there is no such protocol.
     """
 
     def __init__(self, sweep: Sweep, results: Path, protocol: str):
@@ -27,14 +27,15 @@ class Outcomes:
             )
         self.sweep = sweep
         self.protocol = protocol
-        self.records = sweep.records(results)
-        self.metrics = {place: protocols.evaluation(record, protocol) for place, record in self.records.items()}
+        self.records, self.bad = sweep.records(results)
+        histories = {place: record.history if record.done else [] for place, record in self.records.items()}
+        self.metrics = {place: protocols.evaluation(history, protocol) for place, history in histories.items()}
         self.paths = {(cell.row, cell.task, cell.seed): cell.record for cell in sweep.cells}
 
     @property
-    def done(self) -> list[dict]:
+    def done(self) -> list[Record]:
         """The records of finished runs, each once."""
-        return list({r["cell"]: r for r in self.records.values() if is_done(r)}.values())
+        return list({record.cell: record for record in self.records.values() if record.done}.values())
 
     def series(self, row: int, task: str, metric: str = "score") -> list[float | None]:
         """One number a seed, in percent; `task` may be "average"."""
@@ -48,7 +49,7 @@ class Outcomes:
         if task == "average":
             return self._average([self.seconds(row, column.task) for column in self.sweep.columns])
         by_seed = [self.records.get((row, task, seed)) for seed in self.sweep.seeds]
-        return [record["time"]["train_s"] if record and is_done(record) else None for record in by_seed]
+        return [record.time.train_s if record and record.done else None for record in by_seed]
 
     @staticmethod
     def _average(tasks: list[list[float | None]]) -> list[float | None]:
@@ -68,8 +69,8 @@ class Outcomes:
 
         None without a record, or if the number differs between tasks.
         """
-        places = [place for place, record in self.records.items() if place[0] == row and record["params"]]
-        sizes = {self.records[place]["params"]["adapter"] for place in places}
+        places = [place for place, record in self.records.items() if place[0] == row and record.params]
+        sizes = {self.records[place].params.adapter for place in places}
         return (sizes.pop(), self.paths[places[0]]) if len(sizes) == 1 else None
 
     def blocks(self) -> dict[str, list[tuple[int, Row]]]:

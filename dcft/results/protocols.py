@@ -1,22 +1,22 @@
 """Which of a run's evaluations is its result. A record keeps the whole history, so a protocol needs no new run.
 
-A protocol is one function from a history to the evaluation that counts; `@protocol` adds it to `PROTOCOLS`.
+A protocol is one function from a history to the evaluation that counts; `@protocol` adds it to `PROTOCOLS`. Training,
+records and views ask `choose` alone.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from dcft.results.records import is_done
+from dcft.results.evaluation import Evaluation, Metrics
 
-Evaluation = dict[str, Any]  # an entry of a record's history
+Chooser = Callable[[list[Evaluation]], Evaluation | None]
 
 
 @dataclass(frozen=True)
 class Protocol:
     """A way to choose the evaluation that counts."""
 
-    choose: Callable[[list[Evaluation]], Evaluation | None]  # from a history that is not empty
+    choose: Chooser  # from a history that is not empty
     phrase: str  # for captions
     explanation: str  # for reports
     half: int | None = None  # which half of dev is reported, 0 or 1; None: all of dev
@@ -25,10 +25,10 @@ class Protocol:
 PROTOCOLS: dict[str, Protocol] = {}
 
 
-def protocol(phrase: str, half: int | None = None) -> Callable:
+def protocol(phrase: str, half: int | None = None) -> Callable[[Chooser], Chooser]:
     """Add a function to `PROTOCOLS` under its name; its docstring explains it in reports."""
 
-    def register(choose: Callable[[list[Evaluation]], Evaluation | None]) -> Callable:
+    def register(choose: Chooser) -> Chooser:
         text = " ".join((choose.__doc__ or phrase).split())
         explanation = f"Protocol {choose.__name__}: {text[0].lower()}{text[1:]}"
         PROTOCOLS[choose.__name__] = Protocol(choose, phrase, explanation, half)
@@ -38,10 +38,10 @@ def protocol(phrase: str, half: int | None = None) -> Callable:
 
 
 @protocol("best evaluation on the dev set")
-def best(history: list[Evaluation]) -> Evaluation:
+def best(history: list[Evaluation]) -> Evaluation | None:
     """Of all evaluations on the dev set, the one with the best score (the first of equals); the number chooses and is
     reported, which flatters it."""
-    return max(history, key=lambda entry: entry["score"])
+    return max((entry for entry in history if entry.score is not None), key=lambda entry: entry.score, default=None)
 
 
 @protocol("last evaluation on the dev set")
@@ -54,8 +54,8 @@ def last(history: list[Evaluation]) -> Evaluation:
 def half(history: list[Evaluation]) -> Evaluation | None:
     """The evaluation with the best score on the first half of the dev set (the first of equals), reported on the second
     half; a half on which the score is undefined is passed over, or blank."""
-    defined = [entry for entry in history if entry["metrics_halves"][0]["score"] is not None]
-    return max(defined, key=lambda entry: entry["metrics_halves"][0]["score"], default=None)
+    defined = [entry for entry in history if entry.metrics_halves[0]["score"] is not None]
+    return max(defined, key=lambda entry: entry.metrics_halves[0]["score"], default=None)
 
 
 def choose(history: list[Evaluation], protocol: str) -> Evaluation | None:
@@ -68,18 +68,15 @@ def choose(history: list[Evaluation], protocol: str) -> Evaluation | None:
     return PROTOCOLS[protocol].choose(history) if history else None
 
 
-def evaluation(record: dict[str, Any], protocol: str) -> dict[str, float | None] | None:
-    """The metrics of a finished run, in percent, with its score under "score".
+def evaluation(history: list[Evaluation], protocol: str) -> Metrics | None:
+    """The metrics that a protocol reports, in percent, with the score under "score"; None if none can be chosen.
 
     Args:
-        record: of one run.
+        history: of a record, in the order of its steps.
         protocol: a key of `PROTOCOLS`.
-
-    Returns:
-        The metrics; None for a failed run, or if no evaluation can be chosen.
     """
-    chosen = choose(record["history"], protocol) if is_done(record) else None
+    chosen = choose(history, protocol)
     if chosen is None:
         return None
     part = PROTOCOLS[protocol].half
-    return chosen["metrics"] | {"score": chosen["score"]} if part is None else chosen["metrics_halves"][part]
+    return chosen.metrics | {"score": chosen.score} if part is None else chosen.metrics_halves[part]

@@ -1,16 +1,17 @@
 """The record store: one JSON file a finished cell, one lock and one state file a cell that is being run.
 
-A cell is *done* or *failed* if its record says so, *running* if its lock is held, *interrupted* if a run began and
-neither holds, else *new*. The lock is the kernel's: it is free as soon as its process is gone, however that ended.
+A cell is *done* or *failed* if its record says so, *invalid* if its record's file holds something else, *running* if
+its lock is held, *interrupted* if a run began and none of these holds, else *new*. The lock is the kernel's: it is free
+as soon as its process is gone, however that ended.
 """
 
-import enum
 import json
 import os
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,66 +21,81 @@ from filelock import FileLock, Timeout
 from dcft.config.cell import RunConfig
 from dcft.errors import UserError
 from dcft.results import atomic
-
-
-class Status(str, enum.Enum):
-    """What is known of a cell; a record has DONE or FAILED."""
-
-    NEW = "new"
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    DONE = "done"
-
-    __str__ = str.__str__  # "done" in messages, whatever the version of Python
-
+from dcft.results.record import Record, Status, from_json, to_json
 
 TO_RUN = (Status.NEW, Status.INTERRUPTED, Status.FAILED)
 
 
-def write(path: Path, record: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class BadRecord:
+    """A file in a record's place that is no record, or that of another cell."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def write(path: Path, record: Record) -> None:
     """Write a record completely or not at all.
 
     Raises:
-        ValueError: if the record holds NaN or infinity, which are no results (and no JSON).
+        ValueError: if the record holds NaN or infinity.
     """
-    atomic.write(path, json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    atomic.write(path, to_json(record))
 
 
-def read(path: Path) -> dict[str, Any]:
+def place(record: Record) -> Path:
+    """Where a record belongs, below the results folder."""
+    return Path("runs") / record.model / record.task / f"{record.cell}.json"
+
+
+def read(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        UserError: if the file is not a record.
+        UserError: if the file is not a record, or that of another cell than its path says.
     """
+    found = examine(path)
+    if isinstance(found, BadRecord):
+        raise UserError(f"{path} is not a record of this cell ({found.reason}); restore it from git or delete it")
+    return found
+
+
+def examine(path: Path) -> Record | BadRecord:
+    """The record in a file, or why there is none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["cell"], Status(record["status"])
+        record = from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        return BadRecord(path, " ".join(str(error).split()))
+    if path.parts[-4:] == place(record).parts:
         return record
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a record ({error}); restore it from git or delete it") from error
+    if path.stem != record.cell:
+        return BadRecord(path, f"it holds cell {record.cell}")
+    return BadRecord(path, f"it belongs into {place(record)}")
 
 
-def paths(results: Path) -> list[Path]:
-    """The files of all records below a results folder."""
-    return sorted((results / "runs").glob("*/*/*.json"))
-
-
-def read_all(results: Path) -> list[dict[str, Any]]:
-    """Every record below a results folder, in the order of their paths."""
-    return [read(path) for path in paths(results)]
-
-
-def is_done(record: dict[str, Any]) -> bool:
-    """Whether a record is that of a run with a result."""
-    return record["status"] == Status.DONE
+def read_all(results: Path) -> tuple[dict[str, Record], list[BadRecord]]:
+    """Every record below a results folder, by its path there, and the files that are none, both in order of paths."""
+    records, bad = {}, []
+    for path in sorted((results / "runs").glob("*/*/*.json")):
+        found = examine(path)
+        if isinstance(found, BadRecord):
+            bad.append(found)
+        else:
+            records[path.relative_to(results).as_posix()] = found
+    return records, bad
 
 
 def status(record_path: Path, work_dir: Path) -> Status:
     """What is known of a cell. Writes nothing."""
-    known = Status(read(record_path)["status"]) if record_path.is_file() else Status.NEW
+    known = Status.NEW
+    if record_path.is_file():
+        found = examine(record_path)
+        known = Status.INVALID if isinstance(found, BadRecord) else found.status
     state = work_dir / "state.json"
-    if known == Status.DONE or not state.is_file():
+    if known in (Status.DONE, Status.INVALID) or not state.is_file():
         return known
     try:
         with FileLock(work_dir / "lock").acquire(timeout=0):
@@ -122,7 +138,7 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
             "started": previous.get("started") or now(),
             "attempts": previous.get("attempts", 0) + 1,
         }
-        write(state_path, state)
+        atomic.write(state_path, json.dumps(state))
         yield state
         state_path.unlink()  # nothing was interrupted
     finally:

@@ -5,12 +5,14 @@ Tables, figures and reports read sweeps and records. They never compose a config
 
 import json
 import shlex
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dcft.errors import UserError
 from dcft.results import atomic, records
+from dcft.results.record import Record, Status
+from dcft.results.records import BadRecord
 
 
 @dataclass
@@ -78,11 +80,22 @@ class Sweep:
         """Every cell once: rows may share one. Cells that cannot be run are not among them."""
         return list({cell.name: cell for cell in self.cells if cell.name}.values())
 
-    def records(self, results: Path) -> dict[tuple[int, str, int], dict[str, Any]]:
-        """The records of finished and failed runs, by row, task and seed."""
-        paths = {cell.name: results / cell.record for cell in self.unique()}
-        by_name = {name: records.read(path) for name, path in paths.items() if path.is_file()}
-        return {(cell.row, cell.task, cell.seed): by_name[cell.name] for cell in self.cells if cell.name in by_name}
+    def records(self, results: Path) -> tuple[dict[tuple[int, str, int], Record], list[BadRecord]]:
+        """The records of finished and failed runs, by row, task and seed, and the files in their places that are none.
+
+        Bad files are named by their path below the results folder.
+        """
+        by_name, bad = {}, []
+        for cell in self.unique():
+            path = results / (cell.record or "")
+            if path.is_file():
+                found = records.examine(path)
+                if isinstance(found, BadRecord):
+                    bad.append(replace(found, path=path.relative_to(results)))
+                else:
+                    by_name[cell.name] = found
+        places = {(cell.row, cell.task, cell.seed): cell.name for cell in self.cells if cell.name in by_name}
+        return {place: by_name[name] for place, name in places.items()}, bad
 
     def write(self, results: Path) -> Path:
         """Write `results/sweeps/NAME.json`, completely or not at all.
@@ -105,7 +118,7 @@ class Store:
     results: Path
     outputs: Path
 
-    def status(self, cell: Cell) -> records.Status:
+    def status(self, cell: Cell) -> Status:
         """What is known of a cell."""
         return records.status(self.results / cell.record, self.outputs / "runs" / cell.name)
 
@@ -115,9 +128,12 @@ class Store:
         return path.stat().st_mtime_ns if path.is_file() else None
 
     def error(self, cell: Cell) -> str | None:
-        """Why a failed cell failed."""
+        """Why a cell has no result: a failed run's error, or what is wrong with the record's file."""
         path = self.results / (cell.record or "")
-        return records.read(path)["error"] if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = records.examine(path)
+        return str(found) if isinstance(found, BadRecord) else found.error
 
 
 def path_of(name: str, results: Path) -> Path:

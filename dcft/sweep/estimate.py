@@ -3,9 +3,9 @@
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from dcft.results import records
+from dcft.results.record import Record
 from dcft.results.sweeps import Cell, Row
 
 
@@ -18,9 +18,9 @@ class Estimator:
 
     def __init__(self, results: Path):
         self._rates = defaultdict(list)
-        for record in records.read_all(results):
+        for record in records.read_all(results)[0].values():
             if rates := _rates(record):
-                for key in _similar(record["model"], record["task"], record["method"]):
+                for key in _similar(record.model, record.task, record.method):
                     self._rates[key].append(rates)
 
     def seconds(self, cell: Cell, row: Row) -> float | None:
@@ -37,14 +37,14 @@ def _similar(model: str, task: str, method: str) -> list[tuple[str, ...]]:
     return [(model, task, method), (model, task), (model,)]
 
 
-def _rates(record: dict[str, Any]) -> tuple[float, float] | None:
+def _rates(record: Record) -> tuple[float, float] | None:
     """Rows a second in training and in evaluation."""
-    times, source = record.get("time"), record.get("data_source")
-    if not records.is_done(record) or not (times and times["samples_per_s"] and times["eval_s"] and source):
+    times, rows = record.time, record.data_source.rows
+    if not (record.done and times and times.samples_per_s and times.eval_s and rows):
         return None
-    limit = record["config"]["data"]["max_eval"]
-    dev = sum(min(rows, limit or rows) for split, rows in source["rows"].items() if split != "train")
-    return times["samples_per_s"], dev * len(record["history"]) / times["eval_s"]
+    limit = record.config["data"]["max_eval"]
+    dev = sum(min(n, limit or n) for split, n in rows.items() if split != "train")
+    return times.samples_per_s, dev * len(record.history) / times.eval_s
 
 
 def duration(seconds: float) -> str:

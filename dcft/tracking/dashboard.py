@@ -5,6 +5,7 @@ The dashboard plots the names of `dcft.tracking.names` and reads sweeps. It comp
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import wandb
@@ -12,6 +13,8 @@ import wandb
 from dcft.config.schema import KNOBS
 from dcft.errors import UserError
 from dcft.results import atomic
+from dcft.results.records import BadRecord
+from dcft.results.records import read_all as read_records
 from dcft.results.sweeps import Sweep, read_all
 from dcft.tracking import names
 
@@ -51,22 +54,22 @@ def publish(project: str, entity: str | None, results: Path) -> list[str]:
     Raises:
         UserError: if a sweep cannot be read.
     """
-    sweeps = read_all(results)
+    sweeps, bad = read_all(results), read_records(results)[1]
     reason = "no W&B login"
     if os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False, verify=False):
         try:
-            return save(project, entity, sweeps)
+            return save(project, entity, sweeps, bad)
         except Exception as error:  # no network, unknown team, missing rights
             reason = f"not saved to W&B ({' '.join(str(error).split())})"
-    paths = write(workspace(project, entity or ""), report(project, entity or "", sweeps), results)
+    paths = write(workspace(project, entity or ""), report(project, entity or "", sweeps, bad), results)
     return [*map(str, paths), f"{reason}; to push both: wandb login, then make dashboard again"]
 
 
-def save(project: str, entity: str | None, sweeps: list[Sweep]) -> list[str]:
+def save(project: str, entity: str | None, sweeps: list[Sweep], bad: Sequence[BadRecord] = ()) -> list[str]:
     """Save workspace and report to W&B and return their addresses. What an earlier call saved is replaced."""
     api = wandb.Api(timeout=TIMEOUT)
     entity = entity or api.default_entity
-    page = report(project, entity, sweeps)
+    page = report(project, entity, sweeps, bad)
     if project in [saved.name for saved in api.projects(entity)]:
         ids = [saved.id for saved in api.reports(f"{entity}/{project}") if saved.display_name == page.title]
         page.id = ids[0] if ids else ""
@@ -109,8 +112,8 @@ def workspace(project: str, entity: str) -> ws.Workspace:
     return view
 
 
-def report(project: str, entity: str, sweeps: list[Sweep]) -> wr.Report:
-    """The report: all runs, one section a table, and the runs that failed or collapsed."""
+def report(project: str, entity: str, sweeps: list[Sweep], bad: Sequence[BadRecord] = ()) -> wr.Report:
+    """The report: all runs, one section a table, the runs that failed or collapsed, and the records left out."""
     groups = [f"config.{key}" for key in GROUPS]
     blocks = [
         wr.P("Scores are the best evaluation on the dev set, in percent. Bars are means over seeds."),
@@ -122,12 +125,14 @@ def report(project: str, entity: str, sweeps: list[Sweep]) -> wr.Report:
     ]
     for table in sweeps:
         blocks += [wr.H1(table.name), wr.P(_describe(table)), _table(table)]
-    bad = [expr.Metric("State").isin(BAD), *(expr.Summary(key) == 1 for key in ("failed", "collapsed"))]
+    without_score = [expr.Metric("State").isin(BAD), *(expr.Summary(key) == 1 for key in ("failed", "collapsed"))]
     blocks += [
         wr.H1("Failed and collapsed runs"),
         wr.P("A failed run has no score; a collapsed one gives one answer to everything."),
-        _grid("Failed and collapsed", [failures()], filters=expr.Or(*bad)),
+        _grid("Failed and collapsed", [failures()], filters=expr.Or(*without_score)),
     ]
+    if bad:
+        blocks += [wr.H1("Records left out"), *(wr.P(str(one)) for one in bad)]
     return wr.Report(project=project, entity=entity, title=f"{TITLE} scores and sizes", blocks=blocks, width="fluid")
 
 

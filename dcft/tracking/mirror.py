@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from dcft.config.cell import RunConfig
 from dcft.errors import UserError
-from dcft.results.records import is_done
+from dcft.results.record import Record
 from dcft.tracking import names
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ INIT_TIMEOUT = 20  # seconds to wait for the server before the run is mirrored o
 class NoTracker(TrainerCallback):
     """Mirrors nothing."""
 
-    def finish(self, record: dict[str, Any]) -> None:
+    def finish(self, record: Record) -> None:
         """Called once, when the cell has its record."""
 
 
@@ -59,7 +59,7 @@ class Tracker(NoTracker):
         """Open the run and return it; `arguments` are common to all trackers."""
         raise NotImplementedError
 
-    def end(self, record: dict[str, Any]) -> None:
+    def end(self, record: Record) -> None:
         """Log the record's summary of the run, and close the run."""
         raise NotImplementedError
 
@@ -86,7 +86,7 @@ class Tracker(NoTracker):
             self.run.log(names.evaluation(metrics), step=state.global_step)
 
     @never_fails
-    def finish(self, record: dict[str, Any]) -> None:
+    def finish(self, record: Record) -> None:
         if self.run is not None:
             self.end(record)
 
@@ -120,9 +120,9 @@ class WandbTracker(Tracker):
         run.define_metric(names.DEV_LOSS)  # the default: the last value
         return run
 
-    def end(self, record):
+    def end(self, record: Record) -> None:
         self.run.summary.update(names.summary(record))
-        self.run.finish(exit_code=0 if is_done(record) else 1)
+        self.run.finish(exit_code=0 if record.done else 1)
 
 
 class TrackioTracker(Tracker):
@@ -144,11 +144,10 @@ class TrackioTracker(Tracker):
         with contextlib.redirect_stdout(io.StringIO()):  # trackio greets, but a run's last line is its record
             return trackio.init(embed=False, **arguments)
 
-    def end(self, record):
+    def end(self, record: Record) -> None:
         import trackio
 
-        last = record["last"]
-        self.run.log(names.flat(names.summary(record)), step=last["step"] if last else None)
+        self.run.log(names.flat(names.summary(record)), step=record.last and record.last.step)
         with contextlib.redirect_stdout(io.StringIO()):
             trackio.finish()
 

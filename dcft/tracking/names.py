@@ -1,13 +1,15 @@
 """Names and values of a run for trackers, which log them, and for the dashboard, which plots them."""
 
+from dataclasses import asdict
 from typing import Any
 
 from dcft.config.flatten import flatten
 from dcft.config.schema import used_knobs
-from dcft.results.records import is_done
+from dcft.results.record import Record
 
 TRAIN = {"loss": "train/loss", "learning_rate": "train/lr", "grad_norm": "train/grad_norm"}  # the Trainer's name: ours
 DEV = "dev/"  # and a metric's name; a run's best value is the largest, except for the loss
+SUMMARY = ("error", "attempts", "score", "metrics", "params", "tokens", "time", "peak_memory_mb")
 DEV_SCORE, DEV_LOSS = f"{DEV}score", f"{DEV}loss"
 
 
@@ -57,18 +59,17 @@ def evaluation(entry: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def summary(record: dict[str, Any]) -> dict[str, Any]:
+def summary(record: Record) -> dict[str, Any]:
     """The record's summary of the run. Flags are 1 or 0, so that charts can count them, or None if unknown."""
-    source, limits = record["data_source"], record["config"]["data"]
-    whole = source and source["complete"] and limits["max_train"] is None and limits["max_eval"] is None
+    complete, limits = record.data_source.complete, record.config["data"]
+    whole = complete and limits["max_train"] is None and limits["max_eval"] is None
+    content = asdict(record)
     return {
-        "status": record["status"],
-        "failed": int(not is_done(record)),
-        "collapsed": None if record["collapsed"] is None else int(record["collapsed"]),
-        "whole_data": None if source is None else int(whole),
-        "error": record["error"],
-        "attempts": record["attempts"],
-        **{key: record[key] for key in ("score", "metrics", "params", "tokens", "time", "peak_memory_mb")},
+        "failed": int(not record.done),
+        "collapsed": None if record.collapsed is None else int(record.collapsed),
+        "whole_data": None if complete is None else int(whole),
+        "status": record.status.value,  # W&B writes an enum's name
+        **{key: content[key] for key in SUMMARY},
     }
 
 

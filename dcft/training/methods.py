@@ -19,8 +19,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
+from dcft.backbones import load
 from dcft.config.cell import RunConfig
 from dcft.errors import UserError
+from dcft.results.record import Params
 from dcft.training.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
 from dcft.tuners import sora
 from dcft.tuners.dcft import DcftLayer, orthogonality_loss
@@ -45,7 +47,7 @@ class Prepared:
 
     model: nn.Module
     hooks: Hooks
-    params: dict[str, int]  # adapter, head, trainable, total
+    params: Params
 
 
 def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
@@ -56,8 +58,8 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
         config: the run; its method, target matrices and head.
 
     Returns:
-        The model, its hooks, and how many parameters train: `adapter` (the method's own), `head` (new for the task,
-        trained by every method and not counted by the paper), `trainable` (both) and `total` (backbone and head).
+        The model, its hooks, and how many parameters train. The head is new for the task, trained by every method and
+        not counted by the paper.
 
     Raises:
         UserError: if the method's settings do not fit it or the backbone.
@@ -75,8 +77,7 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     in_head = sum(n for name, n in trained.items() if _is_part(name, head))
     trainable = sum(trained.values())
-    counts = {"adapter": trainable - in_head, "head": in_head, "trainable": trainable, "total": total}
-    return Prepared(model, hooks, counts)
+    return Prepared(model, hooks, Params(trainable - in_head, in_head, trainable, total))
 
 
 def _is_part(name: str, modules: list[str]) -> bool:
@@ -97,7 +98,8 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
     if unknown:
         raise UserError(f"method.peft.{sorted(unknown)[0]} is not a setting of {config_class.__name__}")
     try:
-        return get_peft_model(model, config_class(**arguments))
+        _, revision = load.location(config.model)  # saved with the adapter, so that it is loaded onto the same weights
+        return get_peft_model(model, config_class(**arguments), revision=revision)
     except (TypeError, ValueError) as error:
         raise UserError(f"method={config.method.name}: {' '.join(str(error).split())}") from error
 

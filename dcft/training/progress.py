@@ -44,7 +44,9 @@ class ProgressBar(TrainerCallback):
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         collapsed = "  (collapsed: one answer to everything)" if metrics["eval_collapsed"] else ""
         where = f"step {state.global_step:>6}  epoch {state.epoch:6.2f}"
-        self.console.print(f"  {where}  {self.metric} {metrics['eval_score']:6.2f}{collapsed}")
+        score = metrics["eval_score"]
+        shown = "undefined" if score is None else f"{score:6.2f}"
+        self.console.print(f"  {where}  {self.metric} {shown}{collapsed}")
 
     def close(self) -> None:
         """Remove the bar from the screen, after a failure too."""

@@ -5,8 +5,8 @@ import shutil
 import traceback
 import warnings
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
@@ -18,11 +18,13 @@ from dcft.backbones import compilation, device, load
 from dcft.config.cell import RunConfig
 from dcft.data import batches, encode, hub
 from dcft.errors import RunFailed, UserError
-from dcft.results import provenance, records
-from dcft.results.record import best_result, new_record, training_progress
+from dcft.results import protocols, provenance, records
+from dcft.results.record import Tokens
 from dcft.tracking import mirror
-from dcft.training import distributed, methods
+from dcft.training import distributed, methods, recording
+from dcft.training.history import evaluations
 from dcft.training.progress import ProgressBar
+from dcft.training.recording import Result
 from dcft.training.scoring import Scorer
 from dcft.training.trainer import CellTrainer
 
@@ -58,36 +60,44 @@ def run_cell(config: RunConfig) -> Path:
         datasets.disable_progress_bars()
         warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
-        record = new_record(config, state["started"], state["attempts"], distributed.processes())
-        tracker = mirror.create_tracker(config, record["config"]) if distributed.is_first() else mirror.NoTracker()
-        failure = None
+        begun = recording.begin(config, state, distributed.processes())
+        tracker = mirror.create_tracker(config, begun["config"]) if distributed.is_first() else mirror.NoTracker()
         try:
-            record |= _train(config, record, tracker)
+            result = _train(config, tracker)
         except UserError:
             if distributed.is_first():
                 with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
                     (config.work_dir / "checkpoints").rmdir()
             raise
-        except RunFailed as error:
-            failure, record["error"] = error, str(error)
-        except Exception as error:  # the record keeps what happened, whatever it was
-            file = config.work_dir / ("error.txt" if distributed.is_first() else f"error-{distributed.process()}.txt")
-            file.write_text(traceback.format_exc(), encoding="utf-8")
-            record["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            failure = RunFailed(f"{record['error']} (traceback in {file})")
+        error = result.failure and _explain(result.failure)
         if distributed.is_first():
-            record["finished"] = records.now()
+            record = recording.finish(config, begun, result, error)
             records.write(path, record)
             tracker.finish(record)
-        if failure:
-            raise failure
+        if result.failure:
+            raise _failed(config, result.failure, error)
         if distributed.is_first():
             shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
     return path
 
 
+def _explain(failure: Exception) -> str:
+    """A failure in one line."""
+    text = " ".join(str(failure).split())
+    return text if isinstance(failure, RunFailed) else f"{type(failure).__name__}: {text}"
+
+
+def _failed(config: RunConfig, failure: Exception, error: str) -> RunFailed:
+    """The error to raise; an unexpected one leaves its traceback in the cell's folder."""
+    if isinstance(failure, RunFailed):
+        return failure
+    file = config.work_dir / ("error.txt" if distributed.is_first() else f"error-{distributed.process()}.txt")
+    file.write_text("".join(traceback.format_exception(failure)), encoding="utf-8")
+    return RunFailed(f"{error} (traceback in {file})")
+
+
 def _is_done(path: Path) -> bool:
-    return path.is_file() and records.is_done(records.read(path))
+    return path.is_file() and records.read(path).done
 
 
 def _check_processes(config: RunConfig) -> None:
@@ -102,17 +112,62 @@ def _check_processes(config: RunConfig) -> None:
         raise UserError("fsdp=true: one process cannot share its model; leave it out, or start several by torchrun")
 
 
-def _train(config: RunConfig, record: dict[str, Any], tracker: mirror.NoTracker) -> dict[str, Any]:
-    """Train; `record` is filled as things become known, so that a failed run's record has them too."""
+@dataclass(frozen=True)
+class Prepared:
+    """A cell that is ready to train, and what is known of it."""
+
+    trainer: CellTrainer
+    progress: ProgressBar
+    backbone: load.Backbone
+    model: methods.Prepared
+    data: encode.TaskData
+    tokens: Tokens
+
+
+def _train(config: RunConfig, tracker: mirror.NoTracker) -> Result:
+    """Train, and keep the best evaluation's adapter and head in the cell's folder.
+
+    Raises:
+        UserError: if the cell cannot be run as configured. Any other error is the result's `failure`.
+    """
+    try:
+        cell = _prepare(config, tracker)
+    except UserError:
+        raise
+    except Exception as error:  # the record keeps what happened, whatever it was
+        return Result(failure=error)
+    failure = None
+    try:
+        _fit(config, cell)
+    except UserError:
+        raise
+    except Exception as error:
+        failure = error
+    finally:
+        cell.progress.close()
+    kept = cell.model.hooks.kept
+    return Result(
+        failure=failure,
+        params=replace(cell.model.params, kept=kept()) if kept and not failure else cell.model.params,
+        tokens=cell.tokens,
+        rows=cell.data.source.rows,
+        complete=cell.data.source.complete,
+        revision=cell.backbone.revision,
+        logs=cell.trainer.state.log_history,
+        samples=(cell.trainer.state.epoch or 0) * len(cell.trainer.train_dataset),
+    )
+
+
+def _prepare(config: RunConfig, tracker: mirror.NoTracker) -> Prepared:
     if hub.needs_hub(config):
         hub.prefer_cache_if_offline()
     set_seed(config.seed)  # the new head and the adapter are drawn from it
     backbone = distributed.first_alone(lambda: load.load_backbone(config))
     layers = load.layers(backbone.model)
-    prepared = methods.prepare(backbone.model, config)
+    model = methods.prepare(backbone.model, config)
     if config.compile:
         compilation.use(layers)
-    if config.fsdp and prepared.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
+    if config.fsdp and model.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards
         advice = "torchrun works without; leave fsdp= out"
         raise UserError(f"fsdp=true: FSDP shares out the parameters that this method changes after each step; {advice}")
     data = distributed.first_alone(lambda: encode.prepare(config, backbone.tokenizer))
@@ -121,41 +176,40 @@ def _train(config: RunConfig, record: dict[str, Any], tracker: mirror.NoTracker)
     grouping = train.lengths if config.train.group_by_length else np.zeros_like(train.lengths)
     order = batches.LengthGroupedSampler(grouping, config.train.batch_size, config.seed)
     tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, distributed.processes(), multiple)
-    record |= {
-        "params": prepared.params,
-        "tokens": tokens,
-        "model_source": backbone.source,
-        "data_source": data.source.as_dict(),
-    }
     progress = ProgressBar(config.cell, config.task.score[0], tokens["computed"] / tokens["real"] - 1)
     trainer = CellTrainer(
-        model=prepared.model,
+        model=model.model,
         args=_arguments(config, type(layers[0]).__name__),
         train_dataset=train,
         eval_dataset=dev,
         callbacks=[progress, tracker] if distributed.is_first() else [],
         scorer=Scorer(config.task, data),
-        hooks=prepared.hooks,
+        hooks=model.hooks,
         order=order,
         autocast=config.precision == "bf16" and config.fsdp,
     )
     if config.fsdp and not trainer.is_fsdp_enabled:  # accelerate says nothing and trains without
         raise UserError("fsdp=true: accelerate shares a model between GPUs only, and there are none; leave it out")
     trainer.remove_callback(PrinterCallback)
+    return Prepared(trainer, progress, backbone, model, data, Tokens(**tokens))
+
+
+def _fit(config: RunConfig, cell: Prepared) -> None:
+    """Train from the newest checkpoint, load the best one, and save its adapter and head.
+
+    Raises:
+        RunFailed: if no evaluation has a score.
+    """
+    trainer = cell.trainer
     provenance.reset_peak_memory()
-    try:
-        trainer.train(resume_from_checkpoint=distributed.from_first(lambda: _last_checkpoint(config)))
-    finally:
-        progress.close()
-        samples = (trainer.state.epoch or 0) * len(train)
-        record |= training_progress(trainer.state.log_history, samples)
-    trainer.save_model(str(config.work_dir / "model"))  # the best evaluation's adapter and head
-    if prepared.hooks.kept:
-        record["params"]["kept"] = prepared.hooks.kept()
+    trainer.train(resume_from_checkpoint=distributed.from_first(lambda: _last_checkpoint(config)))
+    if protocols.choose(evaluations(trainer.state.log_history), "best") is None:
+        metrics = ", ".join(config.task.score)
+        raise RunFailed(f"{metrics} is undefined at every evaluation, as all predictions are equal; change train.lr")
+    trainer.save_model(str(config.work_dir / "model"))
     if distributed.is_first():
-        backbone.tokenizer.save_pretrained(config.work_dir / "model")
+        cell.backbone.tokenizer.save_pretrained(config.work_dir / "model")
     distributed.wait()  # all have read the best checkpoint
-    return best_result(record["history"])
 
 
 def _arguments(config: RunConfig, layer: str) -> TrainingArguments:

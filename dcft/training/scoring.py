@@ -8,18 +8,19 @@ import numpy as np
 from dcft.config.schema import Task
 from dcft.data.encode import TaskData
 from dcft.data.squad import predict_answers
+from dcft.results.evaluation import Metrics, score
 from dcft.training import metrics
 
 HALVES_SEED = 0  # the halves of a dev set depend on its size alone, so that every run shares them
 
 
 @dataclass
-class Evaluation:
-    """The result of one evaluation; metrics are in percent."""
+class Scores:
+    """The result of one evaluation, in percent. None is a metric that is undefined: one side is constant."""
 
-    score: float
-    metrics: dict[str, float]
-    metrics_halves: list[dict[str, float | None]]  # "score" included; None if undefined on so few rows
+    score: float | None  # the mean of the task's score metrics; None if one is undefined
+    metrics: Metrics
+    metrics_halves: list[Metrics]  # "score" included
     collapsed: bool  # see `collapsed` below
 
 
@@ -34,7 +35,7 @@ class Scorer:
         self.data = data
         self.metric = metrics.create(task.metric)
 
-    def __call__(self, outputs: np.ndarray | tuple[Sequence, Sequence]) -> Evaluation:
+    def __call__(self, outputs: np.ndarray | tuple[Sequence, Sequence]) -> Scores:
         """Score the outputs for every row of `data.dev`, in order: logits, or start and end logits for spans."""
         predictions, references = self._answers(outputs) if self.task.kind == "span" else self._labels(outputs)
         everything, first, second = {}, {}, {}
@@ -50,14 +51,13 @@ class Scorer:
                 )
                 target.update({f"{key}{suffix}": value for key, value in values.items()})
             start += len(rows)
-        halves = [
-            {key: value if np.isfinite(value) else None for key, value in (half | {"score": self._score(half)}).items()}
-            for half in (first, second)
-        ]
-        return Evaluation(self._score(everything), everything, halves, collapsed(predictions, references))
-
-    def _score(self, values: dict[str, float]) -> float:
-        return float(np.mean([values[name] for name in self.task.score]))
+        everything, *halves = [_defined(values) for values in (everything, first, second)]
+        return Scores(
+            score(everything, self.task.score),
+            everything,
+            [half | {"score": score(half, self.task.score)} for half in halves],
+            collapsed(predictions, references),
+        )
 
     def _labels(self, logits: np.ndarray):
         references = [label for rows in self.data.dev_rows.values() for label in rows["label"]]
@@ -75,6 +75,10 @@ class Scorer:
             self.task.null_threshold,
         )
         return texts, [answers["text"] for answers in rows["answers"]]
+
+
+def _defined(values: dict[str, float]) -> Metrics:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def collapsed(predictions: list, references: list) -> bool:

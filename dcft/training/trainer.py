@@ -15,7 +15,9 @@ from dcft.backbones import lean_attention
 from dcft.data import batches
 from dcft.data.batches import ProcessBatches
 from dcft.errors import RunFailed
+from dcft.results import protocols
 from dcft.training import distributed
+from dcft.training.history import evaluations
 from dcft.training.methods import Hooks
 from dcft.training.scoring import Scorer
 from dcft.tuners.factored import merged
@@ -89,15 +91,15 @@ class CellTrainer(Trainer):
         """Score the dev set. The result is logged, added to the state's history and returned."""
         started = time.perf_counter()
         loss, outputs = self._predict()
-        evaluation = self.scorer(outputs)
+        scores = self.scorer(outputs)
         seconds = time.perf_counter() - started
         self.clock.exclude(seconds)
         entry = {
-            "eval_score": evaluation.score,
+            "eval_score": scores.score,
             "eval_loss": loss,
-            "eval_metrics": evaluation.metrics,
-            "eval_metrics_halves": evaluation.metrics_halves,
-            "eval_collapsed": evaluation.collapsed,
+            "eval_metrics": scores.metrics,
+            "eval_metrics_halves": scores.metrics_halves,
+            "eval_collapsed": scores.collapsed,
             "eval_s": seconds,
             "train_s": self.clock.train_s,
         }
@@ -131,6 +133,14 @@ class CellTrainer(Trainer):
         columns = tuple(zip(*by_row, strict=True))
         return sum(part for part, _ in gathered) / len(by_row), columns if len(columns) > 1 else np.stack(columns[0])
 
+    def _determine_best_metric(self, metrics: dict, trial: None) -> bool:
+        """Whether the evaluation just made is the best so far; its checkpoint is then kept and loaded in the end."""
+        best = protocols.choose(evaluations(self.state.log_history), "best")
+        if best is None or best.step != self.state.global_step:
+            return False
+        self.state.best_metric, self.state.best_global_step = best.score, best.step
+        return True
+
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
         distributed.wait()  # the next file written marks the checkpoint as complete
@@ -141,7 +151,7 @@ class CellTrainer(Trainer):
         Raises:
             RunFailed: if a value is NaN or infinite.
         """
-        for key, value in (*logs.items(), *logs.get("eval_metrics", {}).items()):
+        for key, value in logs.items():
             if isinstance(value, float) and not math.isfinite(value):
                 where = f"{key} is {value} at step {self.state.global_step}"
                 raise RunFailed(f"{where}; try a smaller train.lr, a longer train.warmup, or precision=fp32")

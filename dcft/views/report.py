@@ -7,7 +7,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from dcft.paper.audit.findings import HOLDS
 from dcft.results import atomic, records
 from dcft.results.outcomes import Outcomes
 from dcft.results.protocols import PROTOCOLS
+from dcft.results.record import Git, Record
 from dcft.results.sweeps import Cell, Sweep, read_all
 from dcft.views import figures, tables
 from dcft.views.audit import findings_sections
@@ -59,7 +60,7 @@ def write(results: Path) -> Path:
     """Write `results/report.html`; returns its path.
 
     Raises:
-        UserError: if a sweep, a record or a file of results/paper cannot be read.
+        UserError: if a sweep or a file of results/paper cannot be read.
     """
     path = Path(results) / "report.html"
     atomic.write(path, build(Path(results)))
@@ -70,7 +71,7 @@ def build(results: Path) -> str:
     """The page as text; links to records are relative to the results folder."""
     cells = printed.cells(printed.read())
     sweeps = read_all(results)
-    by_path = {path.relative_to(results).as_posix(): records.read(path) for path in records.paths(results)}
+    by_path, bad = records.read_all(results)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dcft.views"),
         autoescape=True,
@@ -90,33 +91,36 @@ def build(results: Path) -> str:
         checks=findings_sections(checked),
         checked=Counter(finding.verdict == HOLDS for finding in checked.findings),
         records=_summaries(by_path, sweeps),
+        bad=[replace(one, path=one.path.relative_to(results)) for one in bad],
     )
 
 
-def facts(kept: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+def facts(kept: Iterable[Record]) -> dict[str, list[str]]:
     """Backbones, seeds, hardware, code and versions of the records: each value, with its number of records."""
     kept = list(kept)
     distinct: dict[str, Counter] = {
-        "Backbones": Counter(record["model"] for record in kept),
-        "Seeds": Counter(str(record["seed"]) for record in kept),
-        "Hardware": Counter(show(record["hardware"]) for record in kept),
-        "Code": Counter(commit(record["git"]) for record in kept),
-        "Versions": Counter(show(record["versions"]) for record in kept),
+        "Backbones": Counter(record.model for record in kept),
+        "Seeds": Counter(str(record.seed) for record in kept),
+        "Hardware": Counter(show(record.hardware) for record in kept),
+        "Code": Counter(commit(record.git) for record in kept),
+        "Versions": Counter(show(record.versions) for record in kept),
     }
     lines = {name: [f"{value} ({n})" for value, n in counter.items()] for name, counter in distinct.items()}
-    times = sorted(record[key] for record in kept for key in ("started", "finished") if record[key])
+    times = sorted(time for record in kept for time in (record.started, record.finished))
     return {"When": [f"{times[0]} to {times[-1]}"] if times else [], **lines} if kept else {}
 
 
-def commit(git: dict[str, Any] | None) -> str:
+def commit(git: Git | None) -> str:
     """A state of the code in words."""
     if git is None:
         return "no git repository"
-    return f"commit {git['commit']}" + (", with changes that are not committed (dirty)" if git["dirty"] else "")
+    return f"commit {git.commit}" + (", with changes that are not committed (dirty)" if git.dirty else "")
 
 
 def show(value: Any) -> str:
     """A value of a record on one line; nothing for None."""
+    if is_dataclass(value):
+        value = asdict(value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {show(item)}" for key, item in value.items() if item not in (None, {}))
     if isinstance(value, bool):
@@ -129,19 +133,23 @@ def show(value: Any) -> str:
 
 
 def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
-    by_place = sweep.records(results)
-    problems: dict[str, list[Problem]] = {"failed": [], "collapsed": [], "cannot be run": [], "not run yet": []}
+    by_place, bad = sweep.records(results)
+    reasons = {one.path.as_posix(): str(one) for one in bad}
+    kinds = ("failed", "collapsed", "cannot be run", "left out", "not run yet")
+    problems: dict[str, list[Problem]] = {kind: [] for kind in kinds}
     for cell in sweep.cells:
         record = by_place.get((cell.row, cell.task, cell.seed))
         if cell.problem:
             problems["cannot be run"].append(Problem(cell, cell.problem, False))
+        elif cell.record in reasons:
+            problems["left out"].append(Problem(cell, reasons[cell.record], False))
         elif record is None:
             problems["not run yet"].append(Problem(cell, "", False))
-        elif not records.is_done(record):
-            problems["failed"].append(Problem(cell, record["error"] or "no reason kept", True))
-        elif record["collapsed"]:
+        elif not record.done:
+            problems["failed"].append(Problem(cell, record.error or "no reason kept", True))
+        elif record.collapsed:
             problems["collapsed"].append(Problem(cell, "one answer to everything at its last evaluation", True))
-    done = sum(records.is_done(record) for record in by_place.values())
+    done = sum(record.done for record in by_place.values())
     counts = {"done": done} | {name: len(cells) for name, cells in problems.items()}
     section = SweepSection(
         sweep,
@@ -177,10 +185,10 @@ def _picture(picture: figures.Picture) -> dict[str, str]:
     }
 
 
-def _summaries(by_path: dict[str, dict[str, Any]], sweeps: list[Sweep]) -> list[dict[str, Any]]:
+def _summaries(by_path: dict[str, Record], sweeps: list[Sweep]) -> list[dict[str, Any]]:
     """Every record, with its command and the settings that not all records share."""
     commands = {cell.record: cell.command for sweep in sweeps for cell in sweep.cells if cell.record}
-    flat = {path: _settings(record["config"]) for path, record in by_path.items()}
+    flat = {path: _settings(record.config) for path, record in by_path.items()}
     common = Counter((key, show(value)) for settings in flat.values() for key, value in settings.items())
     return [
         {
@@ -188,7 +196,7 @@ def _summaries(by_path: dict[str, dict[str, Any]], sweeps: list[Sweep]) -> list[
             "path": path,
             "command": commands.get(path),
             "differs": {k: v for k, v in flat[path].items() if common[k, show(v)] < len(by_path)},
-            "commit": commit(record["git"]),
+            "commit": commit(record.git),
         }
         for path, record in by_path.items()
     ]

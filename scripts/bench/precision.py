@@ -67,14 +67,14 @@ def _run(task: str, seed: int, precision: str, arguments: argparse.Namespace) ->
         "task": task,
         "seed": seed,
         "precision": precision,
-        "score": record["score"],
-        "dev_rows": sum(n for split, n in record["data_source"]["rows"].items() if split != "train"),
-        "toy": record["toy"],
-        "substitute_backbone": record["substitute_backbone"],
-        "train_s": record["time"]["train_s"],
-        "eval_s": record["time"]["eval_s"],
-        "peak_memory_mb": record["peak_memory_mb"],
-        "hardware": record["hardware"],
+        "score": record.score,
+        "dev_rows": sum(n for split, n in record.data_source.rows.items() if split != "train"),
+        "toy": record.toy,
+        "substitute_backbone": record.substitute,
+        "train_s": record.time.train_s,
+        "eval_s": record.time.eval_s,
+        "peak_memory_mb": record.peak_memory_mb,
+        "hardware": record.hardware,
     }
 
 

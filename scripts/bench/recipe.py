@@ -80,7 +80,7 @@ def suite(config: RunConfig) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         config.results.dir, config.outputs.dir = f"{folder}/results", f"{folder}/outputs"
-        return records.read(run.run_cell(config))["time"]["samples_per_s"]
+        return records.read(run.run_cell(config)).time.samples_per_s
 
 
 def hugging_face(config: RunConfig, max_length: int, steps: int) -> float:

@@ -57,8 +57,8 @@ def first_step(folder: Path, model: str) -> dict[str, float]:
     The command prints its first line when training begins. The record has the seconds of the only step.
     """
     times, first_line = _time([ROOT / "run.py", "task=toy_pair", f"model={model}", "train.max_steps=1"], folder)
-    [record] = records.read_all(folder / "results")
-    return {"wall_s": round(first_line + record["time"]["train_s"], 3), "cpu_s": times["cpu_s"]}
+    [record] = records.read_all(folder / "results")[0].values()
+    return {"wall_s": round(first_line + record.time.train_s, 3), "cpu_s": times["cpu_s"]}
 
 
 def _time(arguments: list[str | Path], folder: Path) -> tuple[dict[str, float], float]:

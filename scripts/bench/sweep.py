@@ -72,14 +72,14 @@ def measure(at_once: int, arguments: argparse.Namespace) -> tuple[dict[str, Any]
         started = time.perf_counter()
         suite.run([*settings, "data.max_eval=64", "results.dir=results"], Path(folder))
         wall = time.perf_counter() - started
-        cells = records.read_all(Path(folder) / "results")
+        cells = records.read_all(Path(folder) / "results")[0].values()
     hardware = cells[0]["hardware"]
     return {
         "at_once": at_once,
         "wall_s": round(wall, 1),
         "threads": hardware["threads"],
-        "samples_per_s": round(at_once * median(record["time"]["samples_per_s"] for record in cells), 1),
-        "peak_memory_mb": max(record["peak_memory_mb"] for record in cells),
+        "samples_per_s": round(at_once * median(record.time.samples_per_s for record in cells), 1),
+        "peak_memory_mb": max(record.peak_memory_mb for record in cells),
     }, hardware
 
 

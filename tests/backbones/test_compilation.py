@@ -49,8 +49,8 @@ def test_losses_are_those_of_eager_and_shapes_are_few(cell, rte, monkeypatch, mo
     shapes.clear()
     counters.clear()
     compiled = records.read(run_cell(cell(*settings, "compile=true")))
-    for one, other in zip(eager["history"], compiled["history"], strict=True):
-        assert other["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    for one, other in zip(eager.history, compiled.history, strict=True):
+        assert other.loss == pytest.approx(one.loss, rel=1e-4)
     assert {length for _, length in shapes} == {32, 64}
     variants = 2 * (2 if model == "tiny-bert" else 1)  # BERT drops a mask that masks nothing
     assert 0 < counters["stats"]["unique_graphs"] <= variants * len(shapes) + 1  # and the one that tries the compiler
@@ -74,5 +74,5 @@ def test_a_cell_trains_compiled_on_a_gpu(cell, settings):
     heads = ["model.random.hidden_size=128", "model.random.num_attention_heads=4", *NO_DROPOUT]
     base = ["task=toy_pair", "model=tiny-deberta", "kernel=4", "data.max_length=64", *heads, *SHORT, *settings]
     eager, compiled = (records.read(run_cell(cell(*base, *extra))) for extra in ([], ["compile=true"]))
-    for one, other in zip(eager["history"], compiled["history"], strict=True):
-        assert other["loss"] == pytest.approx(one["loss"], rel=1e-2)
+    for one, other in zip(eager.history, compiled.history, strict=True):
+        assert other.loss == pytest.approx(one.loss, rel=1e-2)

@@ -102,8 +102,8 @@ def test_a_cell_trains_as_with_plain_attention(package, cell, monkeypatch):
     settings = ["task=toy_pair", "model=tiny-deberta", "kernel=4", *NO_DROPOUT, *SHORT]
     runs = [records.read(run_cell(cell(*settings, f"attention={kind}"))) for kind in ("plain", "flash")]
     assert len(used) == 1
-    for one, other in zip(*(run["history"] for run in runs), strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    for one, other in zip(*(run.history for run in runs), strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=1e-4)
 
 
 def test_without_a_gpu_or_the_package_one_line_says_so(cell, monkeypatch):
@@ -145,4 +145,4 @@ def test_the_kernels_compute_the_same_in_bfloat16(package, method):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_cell_trains_with_the_kernels(package, cell, precision):
     settings = ["task=toy_pair", "model=tiny-deberta", "kernel=4", *WITH_KERNEL, *SHORT, f"precision={precision}"]
-    assert records.read(run_cell(cell(*settings, "attention=flash")))["status"] == "done"
+    assert records.read(run_cell(cell(*settings, "attention=flash"))).status == "done"

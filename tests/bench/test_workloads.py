@@ -52,7 +52,7 @@ def fresh(measurement):
 
 
 def test_rows_train_as_many_parameters_as_the_formulas_say(workloads):
-    counts = {name: workloads[name].params["adapter"] for name in rows.STEP if name != "full"}
+    counts = {name: workloads[name].params.adapter for name in rows.STEP if name != "full"}
     assert counts == TRAINED
 
 

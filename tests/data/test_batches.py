@@ -1,6 +1,7 @@
 """Batches: every row once an epoch, padded as the tokenizer would, counted, and scored in the order of the rows."""
 
 import math
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -253,5 +254,5 @@ def test_the_record_has_the_tokens_of_an_epoch(cell, tmp_path, monkeypatch, grou
     monkeypatch.setattr(CellTrainer, "_prepare_inputs", counting)
     settings = [f"data.root={tmp_path}", "train.epochs=1", "train.batch_size=4", f"train.group_by_length={grouped}"]
     record = records.read(run.run_cell(cell("task=rte", "model=tiny-bert", *settings)))
-    assert record["tokens"] == seen
+    assert asdict(record.tokens) == seen
     assert (seen["computed"] < 1.2 * seen["real"]) is (grouped == "true")

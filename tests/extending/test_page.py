@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dcft.results import sweeps
+from dcft.results import records, sweeps
 from tests.conftest import SHORT
 from tests.extending.conftest import FILES, PAGE, commands
 
@@ -13,7 +13,7 @@ FIGURE, PROTOCOL = (commands(heading)[0] for heading in ("A figure", "A protocol
 
 def record(follower, pattern):
     (path,) = (follower.home / "results").glob(f"runs/*/*/{pattern}.json")
-    return json.loads(path.read_text())
+    return records.read(path)
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +37,8 @@ def test_every_file_of_the_page_is_named():
 def test_a_task(follower, short, command, method):
     short(command)
     done = record(follower, f"wnli.tiny-bert.{method}-*")
-    assert done["status"] == "done"
-    sources = done["recipe_source"]
+    assert done.status == "done"
+    sources = done.recipe_source
     assert (
         sources["train.warmup"]
         == {
@@ -57,15 +57,15 @@ def test_a_method_that_peft_has(follower, short):
     (command,) = commands("A method that PEFT has")
     short(command)
     done = record(follower, "toy_pair.tiny-bert.hra-r4.*")
-    assert (done["status"], done["config"]["rank"]) == ("done", 4)
+    assert (done.status, done.config["rank"]) == ("done", 4)
 
 
 def test_a_tuner(follower, short):
     (command,) = commands("A tuner")
     short(command)
     done = record(follower, "toy_pair.tiny-bert.lora_xs-r8.*")
-    assert done["status"] == "done"
-    assert done["params"]["adapter"] == 2 * 6 * 8 * 8, "R alone trains, in each matrix of two layers"
+    assert done.status == "done"
+    assert done.params.adapter == 2 * 6 * 8 * 8, "R alone trains, in each matrix of two layers"
 
 
 def test_a_table(follower, table):

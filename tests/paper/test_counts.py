@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelFor
 
 from dcft.config.schema import TARGETS
 from dcft.paper import counts
+from dcft.results.record import Params
 from dcft.training import methods
 from tests.conftest import configure
 
@@ -96,16 +97,16 @@ def test_counts_of_each_set_of_matrices(targets, count):
 
 def test_the_head_trains_and_is_counted_apart():
     params = prepared("deberta-v3-base", layers=12).params
-    assert params == {"adapter": 25_344, "head": 592_130, "trainable": 617_474, "total": 184_423_682}
+    assert params == Params(adapter=25_344, head=592_130, trainable=617_474, total=184_423_682)
 
 
 def test_lora_of_rank_one_is_six_and_a_half_times_larger():
-    assert prepared("deberta-v3-base", "method=lora", layers=12).params["adapter"] == 165_888
+    assert prepared("deberta-v3-base", "method=lora", layers=12).params.adapter == 165_888
 
 
 def test_full_fine_tuning_trains_everything():
     params = prepared("deberta-v3-base", "method=full", layers=12).params
-    assert params["trainable"] == params["total"] == 184_423_682
+    assert params.trainable == params.total == 184_423_682
 
 
 @pytest.mark.parametrize("kernel", [6, 12])
@@ -140,9 +141,9 @@ def test_formula_of_the_span_head():
 def test_formulas_of_dcft_and_lora(model, targets):
     shape, names = shallow(model), TARGETS[targets]
     adapted = prepared(model, f"targets={targets}", "kernel=4", "stride=2")
-    assert counts.dcft(shape, names, 4, 2) == adapted.params["adapter"]
+    assert counts.dcft(shape, names, 4, 2) == adapted.params.adapter
     adapted = prepared(model, f"targets={targets}", "method=lora", "rank=3")
-    assert counts.lora(shape, names, 3) == adapted.params["adapter"]
+    assert counts.lora(shape, names, 3) == adapted.params.adapter
 
 
 @pytest.mark.parametrize("model", SHAPES)
@@ -158,7 +159,7 @@ def test_formulas_of_dcft_and_lora(model, targets):
     ],
 )
 def test_formulas_of_the_baselines(model, settings, count):
-    assert count(shallow(model)) == prepared(model, "task=rte", *settings).params["adapter"]
+    assert count(shallow(model)) == prepared(model, "task=rte", *settings).params.adapter
 
 
 def test_formulas_give_the_sizes_that_others_print():

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 from dcft.results import protocols, statistics
+from dcft.results.evaluation import Evaluation
 
 
-def entry(score, first, second):
+def entry(step, score, first, second, **fields):
     halves = [{"accuracy": half, "score": half} for half in (first, second)]
-    return {"score": score, "metrics": {"accuracy": score}, "metrics_halves": halves}
+    whole = {"loss": 0.5, "metrics": {"accuracy": score}, "collapsed": False, "train_s": 1.0, "eval_s": 1.0}
+    return Evaluation(step=step, epoch=1.0, score=score, metrics_halves=halves, **whole | fields)
 
 
-RUN = {"status": "done", "history": [entry(80, 70, 90), entry(85, None, 84), entry(85, 86, 83), entry(84, 86, 82)]}
+RUN = [entry(1, 80.0, 70.0, 90.0), entry(2, 85.0, None, 84.0), entry(3, 85.0, 86.0, 83.0), entry(4, 84.0, 86.0, 82.0)]
+NO_SCORE = entry(5, None, None, None)
 
 
 @pytest.mark.parametrize(("protocol", "score"), [("best", 85), ("last", 84), ("half", 83)])
@@ -24,18 +27,23 @@ def test_the_first_of_equals_is_chosen(protocol, score):
 
 
 def test_best_takes_the_first_of_equals():
-    run = {"status": "done", "history": [entry(85, 1, 1) | {"metrics": {"accuracy": 1}}, entry(85, 2, 2)]}
-    assert protocols.evaluation(run, "best")["accuracy"] == 1
+    assert protocols.choose(RUN, "best") is RUN[1]
+    assert protocols.choose(RUN, "half") is RUN[2]
+
+
+def test_an_undefined_score_is_never_the_best():
+    assert protocols.choose([NO_SCORE, *RUN, NO_SCORE], "best") is RUN[1]
+    assert protocols.choose([NO_SCORE], "best") is None
+    assert protocols.evaluation([*RUN, NO_SCORE], "last")["score"] is None
 
 
 @pytest.mark.parametrize("protocol", protocols.PROTOCOLS)
-def test_there_is_no_result_of_a_failed_run(protocol):
-    assert protocols.evaluation(RUN | {"status": "failed"}, protocol) is None
-    assert protocols.evaluation({"status": "done", "history": []}, protocol) is None
+def test_an_empty_history_has_no_result(protocol):
+    assert protocols.evaluation([], protocol) is None
 
 
 def test_half_is_undefined_without_a_first_half():
-    assert protocols.evaluation({"status": "done", "history": [entry(80, None, 90)]}, "half") is None
+    assert protocols.evaluation([entry(1, 80.0, None, 90.0)], "half") is None
 
 
 def test_mean_and_sample_deviation():

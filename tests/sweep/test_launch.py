@@ -1,11 +1,25 @@
 """Which cells are launched, again and with which others, when launchers and workers misbehave. Nothing is trained."""
 
+import json
+
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from dcft.results import records
+from dcft.config.cell import cell_name
+from dcft.results import atomic
 from dcft.results.sweeps import Cell, Store
 from dcft.sweep.launch import run_cells
+from tests.fixtures.make import RESULTS
+
+FOLDER = "runs/deberta-v3-base/rte"
+
+
+def record(seed: int) -> dict:
+    """The content of a finished record, of another cell for each seed."""
+    content = json.loads(next(RESULTS.glob(f"{FOLDER}/*.full-table4.s6.*.json")).read_text())
+    content["seed"] = content["config"]["seed"] = seed
+    identities = (content[key]["identity"] for key in ("data_source", "model_source"))
+    return content | {"cell": cell_name(content["config"], *identities)}
 
 
 class World:
@@ -13,17 +27,28 @@ class World:
 
     def __init__(self, root, **behaviour):
         self.store = Store(root / "results", root / "outputs")
-        self.cells = [Cell(0, "rte", 6, [name], name, f"runs/m/rte/{name}.json") for name in behaviour]
+        self.contents = {name: record(seed) for seed, name in enumerate(behaviour)}
+        self.names = {content["cell"]: name for name, content in self.contents.items()}
+        self.cells = [
+            Cell(0, "rte", 6, [name], cell, f"runs/deberta-v3-base/rte/{cell}.json")
+            for cell, name in self.names.items()
+        ]
         self.behaviour = behaviour
         self.launches = []
 
     def begin(self, name):
-        folder = self.store.outputs / "runs" / name
+        folder = self.store.outputs / "runs" / self.contents[name]["cell"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "state.json").write_text("{}")
 
     def finish(self, name, status="done"):
-        records.write(self.store.results / f"runs/m/rte/{name}.json", {"cell": name, "status": status, "error": "bad"})
+        content = self.contents[name]
+        if status == "failed":
+            content = (
+                content | dict.fromkeys(("score", "metrics", "metrics_halves")) | {"status": status, "error": "bad"}
+            )
+        path = self.store.results / f"runs/deberta-v3-base/rte/{content['cell']}.json"
+        atomic.write(path, json.dumps(content))
 
     def launch(self, jobs):
         names = [name for (name,) in jobs]
@@ -43,7 +68,8 @@ class World:
         return returns
 
     def run(self, **settings):
-        return run_cells(self.cells, self.launch, self.store, **settings)
+        reasons = run_cells(self.cells, self.launch, self.store, **settings)
+        return {self.names[cell]: reason for cell, reason in reasons.items()}
 
     def statuses(self):
         return [self.store.status(cell) for cell in self.cells]
@@ -91,7 +117,7 @@ def test_a_launcher_that_starts_nothing_is_not_asked_for_ever(tmp_path):
 
     reasons = run_cells(world.cells, broken, world.store)
     assert len(world.launches) == 1
-    assert reasons == dict.fromkeys("ab", "the launcher stopped: RuntimeError: no such partition")
+    assert reasons == dict.fromkeys(world.names, "the launcher stopped: RuntimeError: no such partition")
 
 
 def test_a_cell_that_was_refused_is_not_launched_again(tmp_path):
@@ -115,7 +141,7 @@ def test_a_cell_that_another_process_runs_is_waited_for(tmp_path, monkeypatch, c
     monkeypatch.setattr(
         Store,
         "status",
-        lambda self, cell: next(looks, None) or real(self, cell) if cell.name == "b" else real(self, cell),
+        lambda self, cell: next(looks, None) or real(self, cell) if cell.overrides == ["b"] else real(self, cell),
     )
     world.finish("b")
     world.run()
@@ -148,7 +174,7 @@ def test_a_cell_that_another_process_gave_up_is_run_here(tmp_path, monkeypatch, 
     real, looks = Store.status, iter(["running"] * 4)
     monkeypatch.setattr("dcft.sweep.launch.POLL", 0)
     monkeypatch.setattr(
-        Store, "status", lambda self, c: (next(looks, None) if c.name == "b" else None) or real(self, c)
+        Store, "status", lambda self, c: (next(looks, None) if c.overrides == ["b"] else None) or real(self, c)
     )
     assert world.run() == {}
     assert world.launches == [*([name] for name in others), ["b"]]

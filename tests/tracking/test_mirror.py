@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 from transformers import TrainerState
@@ -13,8 +14,8 @@ from transformers import TrainerState
 from dcft.config.schema import KNOBS
 from dcft.errors import RunFailed, UserError
 from dcft.results import records
-from dcft.results.record import new_record
 from dcft.tracking import mirror, names
+from dcft.training import recording
 from dcft.training import run as training
 from dcft.training.trainer import CellTrainer
 from tests.conftest import ROOT, SHORT
@@ -71,7 +72,7 @@ def stopping(monkeypatch, error, step):
 def test_without_a_key_the_run_is_mirrored_offline(cell):
     config = cell(*RUN, "tracker.group=table4")
     record = records.read(training.run_cell(config))
-    assert record["status"] == "done"
+    assert record.status == "done"
     run, shown = read_back(config.work_dir)
     assert run.stem == f"run-{config.cell.replace('.', '-')}"
     assert shown["state"] == "finished"
@@ -82,7 +83,7 @@ def test_without_a_key_the_run_is_mirrored_offline(cell):
     assert start["run"]["display_name"] == config.cell
 
     settings = shown["config"].pop("settings")
-    assert settings["train"] == record["config"]["train"]
+    assert settings["train"] == record.config["train"]
     assert shown["config"] == {
         "task": "toy_cls",
         "model": "tiny-bert",
@@ -101,27 +102,28 @@ def test_without_a_key_the_run_is_mirrored_offline(cell):
     summary = shown["summary"]
     assert (summary["status"], summary["failed"], summary["whole_data"], summary["attempts"]) == ("done", 0, 0, 1)
     assert "error" not in summary
-    assert summary["collapsed"] == int(record["collapsed"])
-    assert summary["score"] == pytest.approx(record["score"])
+    assert summary["collapsed"] == int(record.collapsed)
+    assert summary["score"] == pytest.approx(record.score)
     for key in ("metrics", "params", "time"):
-        assert summary[key] == pytest.approx(record[key])
-    assert summary["peak_memory_mb"] == record["peak_memory_mb"]
+        shown_values = {name: value for name, value in summary[key].items() if value is not None}
+        assert shown_values == pytest.approx({k: v for k, v in asdict(record)[key].items() if v is not None})
+    assert summary["peak_memory_mb"] == record.peak_memory_mb
     assert "NaN" not in json.dumps(shown)
-    scores = [entry["score"] for entry in record["history"]]
+    scores = [entry.score for entry in record.history]
     assert summary["dev/score"] == pytest.approx({"max": max(scores), "last": scores[-1]})
-    assert summary["dev/loss"] == pytest.approx(record["history"][-1]["loss"])
+    assert summary["dev/loss"] == pytest.approx(record.history[-1].loss)
 
     history = history_of(run)
     assert set(history) == {"train/loss", "train/lr", "train/grad_norm", "dev/score", "dev/loss", "dev/accuracy"}
-    assert history["dev/score"] == pytest.approx({entry["step"]: entry["score"] for entry in record["history"]})
-    assert history["dev/loss"] == pytest.approx({entry["step"]: entry["loss"] for entry in record["history"]})
-    assert history["train/loss"] == pytest.approx(dict(record["losses"]))
+    assert history["dev/score"] == pytest.approx({entry.step: entry.score for entry in record.history})
+    assert history["dev/loss"] == pytest.approx({entry.step: entry.loss for entry in record.history})
+    assert history["train/loss"] == pytest.approx(dict(record.losses))
 
 
 def test_a_method_shows_the_knobs_that_it_has(cell):
     def knobs(*overrides):
         config = cell("task=toy_cls", "model=tiny-bert", *overrides)
-        shown = names.config(new_record(config, started="", attempts=1, processes=1)["config"])
+        shown = names.config(recording.settings(config))
         return {key: shown[key] for key in KNOBS if key in shown}
 
     assert knobs("method=dcft", "kernel=4", "targets=qv") == {"kernel": 4, "stride": 4, "targets": "qv"}
@@ -199,7 +201,7 @@ def test_a_broken_tracker_warns_once_and_the_run_goes_on(cell, monkeypatch, capl
 
     monkeypatch.setattr(wandb, "init", broken)
     record = records.read(training.run_cell(cell(*RUN)))
-    assert record["status"] == "done"
+    assert record.status == "done"
     assert caplog.text.count("WandbTracker failed and is off for this run: disk full") == 1
 
 
@@ -209,7 +211,7 @@ def test_an_unreachable_server_means_offline(cell, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(mirror, "INIT_TIMEOUT", 5)
     config = cell(*RUN)
-    assert records.read(training.run_cell(config))["status"] == "done"
+    assert records.read(training.run_cell(config)).status == "done"
     read_back(config.work_dir)
 
 

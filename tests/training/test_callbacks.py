@@ -47,7 +47,12 @@ def test_sora_s_gates_take_the_steps_of_the_authors_optimiser(scale, cell):
 
     Matrices: PyTorch's AdamW with decay. Gates: theirs, then `p -= xi` above xi, `p += xi` below -xi, zero within.
     """
-    settings = ["recipe.gate_penalty=1e-6", "recipe.thresholds=[2e-3,4e-3]", "train.lr=2e-3", "train.weight_decay=0.1"]
+    settings = [
+        "method.sparsity.penalty=1e-6",
+        "method.sparsity.thresholds=[2e-3,4e-3]",
+        "train.lr=2e-3",
+        "train.weight_decay=0.1",
+    ]
     config = cell("task=toy_cls", "model=tiny-bert", "method=sora", *settings)
     torch.manual_seed(0)
     base = nn.Sequential(nn.Linear(6, 5, bias=False)).double()

@@ -140,16 +140,16 @@ def session(tmp_path_factory):
 
 
 def assert_same_record(ours, theirs):
-    assert ours["cell"] == theirs["cell"]
-    assert ours["params"] == theirs["params"]
-    assert [step for step, _ in ours["losses"]] == [step for step, _ in theirs["losses"]]
-    assert [loss for _, loss in ours["losses"]] == pytest.approx([loss for _, loss in theirs["losses"]], rel=1e-5)
-    for mine, other in zip(ours["history"], theirs["history"], strict=True):
-        assert (mine["step"], mine["epoch"]) == (other["step"], other["epoch"])
-        assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
-        assert mine["metrics"] == pytest.approx(other["metrics"])
-        assert mine["metrics_halves"] == other["metrics_halves"]
-    assert ours["score"] == theirs["score"]
+    assert ours.cell == theirs.cell
+    assert ours.params == theirs.params
+    assert [step for step, _ in ours.losses] == [step for step, _ in theirs.losses]
+    assert [loss for _, loss in ours.losses] == pytest.approx([loss for _, loss in theirs.losses], rel=1e-5)
+    for mine, other in zip(ours.history, theirs.history, strict=True):
+        assert (mine.step, mine.epoch) == (other.step, other.epoch)
+        assert mine.loss == pytest.approx(other.loss, rel=1e-5)
+        assert mine.metrics == pytest.approx(other.metrics)
+        assert mine.metrics_halves == other.metrics_halves
+    assert ours.score == theirs.score
 
 
 def saved_weights(config):
@@ -163,7 +163,7 @@ def assert_same_run(case, folder, tmp_path):
     alone = records.read(run.run_cell(ours))
     shared = records.read(theirs.record_path)
     assert_same_record(alone, shared)
-    assert (alone["hardware"]["processes"], shared["hardware"]["processes"]) == (1, 2)
+    assert (alone.hardware["processes"], shared.hardware["processes"]) == (1, 2)
     weights = saved_weights(theirs)
     for key, tensor in saved_weights(ours).items():
         if key.rpartition(".")[2] == "bias" and ("key" in key or "qa_outputs" in key):
@@ -194,17 +194,17 @@ def test_all_processes_have_the_same_weights(name, session):
 def test_pruning_was_tested(session):
     for name in ("sora", "adalora"):
         (values,) = overrides({name: SAME[name]}, session).values()
-        params = records.read(configure(*values).record_path)["params"]
-        assert params["kept"] < params["adapter"]
+        params = records.read(configure(*values).record_path).params
+        assert params.kept < params.adapter
 
 
 def test_an_interrupted_run_goes_on_and_is_the_same_run(session):
     """With dropout, which each process draws for itself."""
     cells = overrides({name: STEERED[name] for name in ("straight", "interrupted")}, session)
     straight, resumed = (records.read(configure(*values).record_path) for values in cells.values())
-    assert resumed["attempts"] == 2
-    assert resumed["losses"] == straight["losses"]
-    assert [entry["loss"] for entry in resumed["history"]] == [entry["loss"] for entry in straight["history"]]
+    assert resumed.attempts == 2
+    assert resumed.losses == straight.losses
+    assert [entry.loss for entry in resumed.history] == [entry.loss for entry in straight.history]
     for process in (0, 1):
         ours, theirs = (torch.load(session / f"{name}-{process}.pt") for name in ("straight", "interrupted"))
         for key, tensor in ours.items():
@@ -214,10 +214,10 @@ def test_an_interrupted_run_goes_on_and_is_the_same_run(session):
 def test_a_loss_that_is_not_a_number_is_one_failed_record(session):
     (values,) = overrides({"nan": STEERED["nan"]}, session).values()
     record = records.read(configure(*values).record_path)
-    assert record["status"] == "failed"
+    assert record.status == "failed"
     for process in (0, 1):
         said = json.loads((session / f"said-{process}.json").read_text())
-        assert said == {"interrupted": "KeyboardInterrupt: ", "nan": f"RunFailed: {record['error']}"}
+        assert said == {"interrupted": "KeyboardInterrupt: ", "nan": f"RunFailed: {record.error}"}
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from torch import nn
 from transformers import set_seed
 
@@ -60,10 +60,10 @@ def outputs(model: nn.Module, config) -> torch.Tensor:
 
 def check(config, monkeypatch):
     record, trainer, before = train(config, monkeypatch)
-    assert record["status"] == "done"
-    params = record["params"]
+    assert record.status == "done"
+    params = record.params
     trainable = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
-    assert params["trainable"] == sum(p.numel() for p in trainable.values()) == params["adapter"] + params["head"]
+    assert params.trainable == sum(p.numel() for p in trainable.values()) == params.adapter + params.head
     changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
     assert changed <= set(trainable), "a frozen parameter has changed"
     assert {name for name in set(trainable) - changed if "lora_E" not in name} == set(), "not everything trained"
@@ -101,6 +101,16 @@ def prepared(*overrides: str) -> methods.Prepared:
     return methods.prepare(load.load_backbone(config).model, config)
 
 
+def test_a_saved_adapter_names_the_weights_it_was_trained_on(tmp_path):
+    config = configure("task=toy_cls", "model=tiny-deberta", "method=lora")
+    model = load.load_backbone(config).model
+    config.model.random, config.model.hub.id, config.model.hub.revision = None, "someone/deberta", "8ccc9b6"
+    model.name_or_path = config.model.hub.id  # as from_pretrained sets it
+    methods.prepare(model, config).model.save_pretrained(tmp_path)
+    saved = PeftConfig.from_pretrained(tmp_path)
+    assert (saved.base_model_name_or_path, saved.revision) == ("someone/deberta", "8ccc9b6")
+
+
 def trained_names(*overrides: str) -> set[str]:
     return {name for name, p in prepared(*overrides).model.named_parameters() if p.requires_grad}
 
@@ -121,8 +131,8 @@ def test_lora_fa_never_trains_a(optimizer, cell, monkeypatch):
     assert any("lora_B" in name for name in changed)
     assert not any("lora_A" in name for name in changed)
     assert type(trainer.optimizer.optimizer).__name__ == {"null": "AdamW", "lorafa": "LoraFAOptimizer"}[optimizer]
-    lora = prepared("model=tiny-bert", "method=lora").params["adapter"]
-    assert record["params"]["adapter"] == lora - sum(p.numel() for n, p in before.items() if "lora_A" in n)
+    lora = prepared("model=tiny-bert", "method=lora").params.adapter
+    assert record.params.adapter == lora - sum(p.numel() for n, p in before.items() if "lora_A" in n)
 
 
 def test_sora_s_gates_have_no_decay_and_another_epsilon_and_its_matrices_do_not(cell, monkeypatch):
@@ -156,7 +166,7 @@ def test_sora_prunes_and_counts_what_is_left(cell, monkeypatch):
         for name, p in gates.items()
         for module in [trainer.model.get_submodule(name.rpartition(".sora_gate")[0])]
     )
-    assert record["params"]["kept"] == record["params"]["adapter"] - lost
+    assert record.params.kept == record.params.adapter - lost
 
 
 def test_adalora_ends_within_its_budget(cell, monkeypatch):
@@ -166,7 +176,7 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
     values = torch.cat([p.flatten() for name, p in trainer.model.named_parameters() if "lora_E" in name])
     assert len(values) == 2 * 12  # two layers of six matrices, initial rank 2
     assert (values != 0).sum() == 12  # the only evaluation comes after the last cut
-    assert record["params"]["kept"] < record["params"]["adapter"]
+    assert record.params.kept < record.params.adapter
 
 
 @pytest.mark.parametrize(
@@ -211,7 +221,7 @@ def test_a_run_too_short_for_adalora_says_what_to_give_and_leaves_nothing(cell, 
 
 def test_lokr_has_exactly_dcft_s_count():
     """C (x) (B A) and (B A) (x) C: the nearest relative in PEFT."""
-    assert prepared("method=lokr").params["adapter"] == prepared("method=dcft").params["adapter"]
+    assert prepared("method=lokr").params.adapter == prepared("method=dcft").params.adapter
 
 
 @pytest.mark.parametrize(
@@ -221,7 +231,7 @@ def test_a_method_s_penalty_is_part_of_the_training_loss(method, coefficient, ce
     """PEFT drops AdaLoRA's silently if the task's type is not given."""
     settings = ["task=toy_cls", "model=tiny-bert", f"method={method}", *TWO_STEPS, *NEEDED.get(method, [])]
     losses = [
-        records.read(run.run_cell(cell(*settings, f"{coefficient}={value}", "train.lr=1e-9")))["losses"][0][1]
+        records.read(run.run_cell(cell(*settings, f"{coefficient}={value}", "train.lr=1e-9"))).losses[0][1]
         for value in (0.0, 100.0)
     ]
     assert losses[1] - losses[0] > 10

@@ -58,5 +58,5 @@ def test_200_steps_in_bfloat16_score_as_in_float32(cell, monkeypatch, device):
         monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     settings = ["task=toy_sim", "model=minilm-l6", "train.max_steps=200", "eval.every=200"]
     fp32, bf16 = (records.read(run.run_cell(cell(*settings, f"precision={name}"))) for name in ("fp32", "bf16"))
-    assert fp32["score"] > 80
-    assert bf16["score"] == pytest.approx(fp32["score"], abs=1)
+    assert fp32.score > 80
+    assert bf16.score == pytest.approx(fp32.score, abs=1)

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import set_seed
 
 from dcft.backbones import load
@@ -33,23 +35,23 @@ def run(config):
 @pytest.mark.parametrize("model", TINY_MODELS)
 def test_every_kind_of_task_leaves_a_sound_record(cell, task, model):
     record = run(cell(f"task={task}", f"model={model}", *SHORT))
-    assert set(CONTRACT) <= set(record)
-    assert record["status"] == "done"
-    assert record["toy"]
-    assert record["substitute_backbone"]
-    assert [entry["step"] for entry in record["history"]] == [2, 4]
-    best = max(record["history"], key=lambda entry: entry["score"])
-    assert record["score"] == best["score"]
-    assert record["metrics_halves"] == best["metrics_halves"]
-    assert len(record["metrics_halves"]) == 2
-    assert record["last"]["score"] == record["history"][-1]["score"]
-    assert record["params"]["trainable"] == record["params"]["adapter"] + record["params"]["head"]
-    assert record["tokens"]["computed"] >= record["tokens"]["real"] > 0
-    assert record["time"]["train_s"] > 0
-    assert record["time"]["samples_per_s"] > 0
-    assert record["versions"]["peft"]
-    assert record["hardware"]["threads"] == 1
-    assert record["data_source"]["source"] == "toy"
+    assert set(CONTRACT) <= set(vars(record))
+    assert record.status == "done"
+    assert record.toy
+    assert record.substitute
+    assert [entry.step for entry in record.history] == [2, 4]
+    best = max(record.history, key=lambda entry: entry.score)
+    assert record.score == best.score
+    assert record.metrics_halves == best.metrics_halves
+    assert len(record.metrics_halves) == 2
+    assert record.last.score == record.history[-1].score
+    assert record.params.trainable == record.params.adapter + record.params.head
+    assert record.tokens.computed >= record.tokens.real > 0
+    assert record.time.train_s > 0
+    assert record.time.samples_per_s > 0
+    assert record.versions["peft"]
+    assert record.hardware["threads"] == 1
+    assert record.data_source.source == "toy"
 
 
 QUICK = ["dcft"]  # CI tests the rest, too
@@ -65,9 +67,9 @@ def test_every_method_learns_a_toy_task(cell, method):
     if method == "adalora":
         values += ["method.peft.tinit=10", "method.peft.tfinal=20"]
     record = run(cell("task=toy_cls", "model=minilm-l6", f"method={method}", *values))
-    assert record["score"] > 80
-    assert not record["collapsed"]
-    assert record["losses"][-1][1] < 0.7 * record["losses"][0][1]
+    assert record.score > 80
+    assert not record.collapsed
+    assert record.losses[-1][1] < 0.7 * record.losses[0][1]
 
 
 def test_a_finished_cell_is_not_run_again(cell, monkeypatch):
@@ -93,7 +95,7 @@ def test_the_saved_model_is_the_best_one_and_adapter_only(cell):
     inputs = backbone.tokenizer.pad(data.dev.remove_columns("labels").to_dict(), return_tensors="pt")
     with torch.no_grad():
         logits = model(**inputs).logits.numpy()
-    assert scorer(logits).score == pytest.approx(record["score"])
+    assert scorer(logits).score == pytest.approx(record.score)
 
 
 def test_a_loss_that_is_not_a_number_fails_the_run(cell):
@@ -102,9 +104,68 @@ def test_a_loss_that_is_not_a_number_fails_the_run(cell):
         training.run_cell(config)
     assert "train.lr" in str(caught.value)
     record = records.read(config.record_path)
-    assert (record["status"], record["score"], record["metrics"]) == ("failed", None, None)
-    assert "nan at step" in record["error"]
-    assert record["params"]["adapter"] > 0
+    assert (record.status, record.score, record.metrics) == ("failed", None, None)
+    assert "nan at step" in record.error
+    assert record.params.adapter > 0
+
+
+def constant_until(evaluation: int, monkeypatch):
+    """Let the model give one answer to everything in the evaluations before this one."""
+
+    class Constant(scoring.Scorer):
+        calls = 0
+
+        def __call__(self, outputs):
+            self.calls += 1
+            return super().__call__(np.zeros_like(outputs) if self.calls < evaluation else outputs)
+
+    monkeypatch.setattr(training, "Scorer", Constant)
+
+
+@pytest.mark.parametrize("tracker", ["none", "wandb"])
+def test_an_evaluation_without_a_correlation_has_no_score_and_the_run_goes_on(cell, monkeypatch, tracker):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    constant_until(2, monkeypatch)
+    config = cell("task=toy_sim", "model=tiny-bert", *SHORT, "train.lr=1e-2", f"tracker={tracker}")
+    record = run(config)
+    first, second = record.history
+    assert (first.score, first.metrics, first.collapsed) == (None, {"pearson": None, "spearman": None}, True)
+    assert (record.status, record.score) == ("done", second.score)
+    assert record.score is not None
+
+
+def test_a_run_without_any_score_has_failed(cell, monkeypatch):
+    constant_until(9, monkeypatch)
+    config = cell("task=toy_sim", "model=tiny-bert", *SHORT)
+    with pytest.raises(RunFailed, match="pearson is undefined at every evaluation"):
+        training.run_cell(config)
+    record = records.read(config.record_path)
+    assert (record.status, record.score, len(record.history)) == ("failed", None, 2)
+
+
+def test_the_first_of_equal_evaluations_is_kept(cell, monkeypatch):
+    """The saved model is that of the evaluation that the record names: one function chooses for both."""
+    kept = {}
+
+    class Spy(CellTrainer):
+        def evaluate(self, *args, **kwargs):
+            kept[self.state.global_step] = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+            return super().evaluate(*args, **kwargs)
+
+    class Equal(scoring.Scorer):
+        def __call__(self, outputs):
+            found = super().__call__(outputs)
+            return replace(found, score=50.0, metrics={"accuracy": 50.0})
+
+    monkeypatch.setattr(training, "CellTrainer", Spy)
+    monkeypatch.setattr(training, "Scorer", Equal)
+    config = cell("task=toy_cls", "model=tiny-bert", *SHORT)
+    run(config)
+    saved = load_file(config.work_dir / "model" / "adapter_model.safetensors")
+    name = next(name for name in saved if "dcft_A" in name)
+    own = {step: next(p for n, p in found.items() if n.replace(".default", "") == name) for step, found in kept.items()}
+    assert torch.equal(saved[name], own[2])
+    assert not torch.equal(saved[name], own[4])
 
 
 def test_a_failed_cell_can_be_run_again(cell, monkeypatch):
@@ -114,7 +175,7 @@ def test_a_failed_cell_can_be_run_again(cell, monkeypatch):
         with pytest.raises(RunFailed, match="ZeroDivisionError"):
             training.run_cell(config)
     assert "ZeroDivisionError" in (config.work_dir / "error.txt").read_text()
-    assert run(config)["status"] == "done"
+    assert run(config).status == "done"
 
 
 def test_a_kernel_that_does_not_fit_leaves_nothing_behind(cell, tmp_path):
@@ -126,7 +187,7 @@ def test_a_kernel_that_does_not_fit_leaves_nothing_behind(cell, tmp_path):
 def test_bf16_trains_with_float32_weights(cell):
     config = cell("task=toy_cls", "model=tiny-deberta", *SHORT, "precision=bf16")
     record = run(config)
-    assert math.isfinite(record["history"][0]["loss"])
+    assert math.isfinite(record.history[0].loss)
     weights = torch.load(config.work_dir / "model" / "training_args.bin", weights_only=False)
     assert weights.bf16
 
@@ -195,8 +256,8 @@ def test_the_penalty_is_part_of_the_training_loss_only(cell):
     base = ["task=toy_cls", "model=tiny-bert", *SHORT]
     with_penalty = run(cell(*base, "method.orthogonality.coefficient=100.0", "train.lr=1e-9"))
     without = run(cell(*base, "method.orthogonality.coefficient=0.0", "train.lr=1e-9"))
-    assert with_penalty["losses"][0][1] - without["losses"][0][1] == pytest.approx(100, rel=0.05)
-    assert with_penalty["history"][0]["loss"] == pytest.approx(without["history"][0]["loss"], rel=1e-3)
+    assert with_penalty.losses[0][1] - without.losses[0][1] == pytest.approx(100, rel=0.05)
+    assert with_penalty.history[0].loss == pytest.approx(without.history[0].loss, rel=1e-3)
 
 
 @pytest.mark.parametrize("task", ["toy_cls", "toy_qa"])

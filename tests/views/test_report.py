@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import shutil
-from pathlib import Path
 from statistics import mean
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -14,6 +13,7 @@ import pytest
 from dcft.results import sweeps
 from dcft.views import report
 from dcft.views.audit import KINDS, listed
+from tests.fixtures.change import change
 from tests.fixtures.make import RESULTS
 from tests.views.page import Page, self_contained
 
@@ -28,16 +28,6 @@ def html():
 @pytest.fixture(scope="module")
 def page(html):
     return Page(html)
-
-
-def change(results: Path, pattern: str, **values) -> dict:
-    """Change one record; returns it."""
-    path = sorted(results.glob(f"runs/*/*/{pattern}.json"))[0]
-    record = json.loads(path.read_text(encoding="utf-8"))
-    record["config"]["train"] = values.pop("train", record["config"]["train"])
-    record |= values
-    path.write_text(json.dumps(record), encoding="utf-8")
-    return record
 
 
 def article(html: str, cell: str) -> str:
@@ -100,14 +90,14 @@ def test_failed_collapsed_and_missing_runs_have_their_command(html, page):
     count = 0
     for path in (RESULTS / "sweeps").glob("*.json"):
         sweep = sweeps.read(path)
-        found = sweep.records(RESULTS)
+        found, _ = sweep.records(RESULTS)
         for cell in sweep.cells:
             record = found.get((cell.row, cell.task, cell.seed))
-            if record is None or record["status"] != "done" or record["collapsed"]:
+            if record is None or not record.done or record.collapsed:
                 assert cell.command in listed
                 count += 1
-                if record and record["error"]:
-                    assert record["error"] in listed
+                if record and record.error:
+                    assert record.error in listed
                 if cell.problem:
                     assert cell.problem in listed
     assert count >= 4
@@ -120,17 +110,18 @@ def changed(tmp_path_factory):
     for path in results.glob("sweeps/*.json"):
         if path.stem != "table1":
             path.unlink()
-    train = json.loads(next(results.glob("runs/*/*/mnli.*.full.s6.table1.fake.json")).read_text())["config"]["train"]
-    made_of = change(
+    [made_of] = change(
         results,
-        "rte.*.table1.fake",
+        "*/rte/*.full-table1.*",
         git={"commit": "0123abcd", "dirty": True},
         hardware={"cpu": "an odd processor", "gpu": None},
         recipe_source={"train.lr": "Table 9 (inferred)"},
     )
-    other_lr = change(results, "mnli.*.full.s6.table1.fake", train=train | {"lr": 0.125})
-    failed = change(results, "mrpc.*.table1.fake", status="failed", score=None, error=HOSTILE)
-    change(results, "mnli.*.dcft*.table1.fake", model_source={"source": HOSTILE}, hardware={"cpu": HOSTILE})
+    [other_lr] = change(results, "*/mnli/*.full-table1.*", lambda run: run["config"]["train"].update(lr=0.125))
+    blank = dict.fromkeys(("score", "metrics", "metrics_halves"))
+    [failed] = change(results, "*/mrpc/*.full-table1.*", status="failed", error=HOSTILE, **blank)
+    weights = {"identity": {"source": HOSTILE}, "revision": None}
+    change(results, "*/mnli/*dcft*-table1.*", model_source=weights, hardware={"cpu": HOSTILE})
     return report.build(results), {"made of": made_of, "other lr": other_lr, "failed": failed}
 
 

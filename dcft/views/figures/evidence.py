@@ -12,7 +12,7 @@ import yaml
 from dcft.config.conf import CONF
 from dcft.paper import printed
 from dcft.results.outcomes import Outcomes
-from dcft.results.records import is_done
+from dcft.results.record import Record
 from dcft.results.statistics import summary
 from dcft.results.sweeps import Column, Row, Sweep
 from dcft.views.time_units import HOURS
@@ -34,7 +34,7 @@ class OurNumbers:
     def __init__(self, sweep: Sweep, results: Path):
         self.sweep = sweep
         self.outcomes = Outcomes(sweep, results, PROTOCOL)
-        self.done = {key: record for key, record in self.outcomes.records.items() if is_done(record)}
+        self.done = {key: record for key, record in self.outcomes.records.items() if record.done}
 
     def _number(self, row: Row) -> int:
         """The place of a row in the sweep, by identity: two rows may be equal in all that a row holds."""
@@ -46,7 +46,7 @@ class OurNumbers:
         tasks = {task for number, task, _ in self.done if number in numbers}
         return [column.task for column in self.sweep.columns if column.task in tasks]
 
-    def records(self, row: Row, task: str) -> list[dict[str, Any]]:
+    def records(self, row: Row, task: str) -> list[Record]:
         """The finished records of a row on a task, by seed."""
         number = self._number(row)
         return [self.done[key] for seed in self.sweep.seeds if (key := (number, task, seed)) in self.done]
@@ -64,7 +64,7 @@ class OurNumbers:
     def parameters(self, row: Row) -> int | None:
         """Trained parameters without the head; None without a record."""
         records = [record for column in self.sweep.columns for record in self.records(row, column.task)]
-        return records[0]["params"]["adapter"] if records else None
+        return records[0].params.adapter if records else None
 
 
 class PaperNumbers:

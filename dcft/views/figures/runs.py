@@ -93,10 +93,11 @@ def figure3(evidence: Evidence) -> Figure | None:
         for row in rows:
             records = evidence.own.records(row, task)
             look = style.look(titles.index(row.title))
-            _curve(scores, [[(e["step"], e["score"]) for e in r["history"]] for r in records], row.title, **look)
-            dev = [[(e["step"], e["loss"]) for e in r["history"] if e["loss"] is not None] for r in records]
+            score = [[(e.step, e.score) for e in r.history if e.score is not None] for r in records]
+            _curve(scores, score, row.title, **look)
+            dev = [[(e.step, e.loss) for e in r.history] for r in records]
             _curve(losses, dev, None, **look)
-            train = [_thinned(r["losses"]) for r in records]
+            train = [_thinned(r.losses) for r in records]
             _curve(losses, train, None, **look | {"marker": "", "linewidth": 0.8, "alpha": 0.6})
         name = " and ".join(metric.replace("_", " ") for metric in column.score) or "score"
         scores.set_ylabel(f"{name.capitalize()} on dev (%)")

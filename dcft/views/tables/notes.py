@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dcft.paper import printed
 from dcft.results import protocols, statistics
 from dcft.results.outcomes import Outcomes
-from dcft.results.records import is_done
+from dcft.results.record import Record
 from dcft.views.tables import published, values
 
 NAMED = 4  # runs that a note names before it only counts
@@ -36,20 +36,27 @@ def collect(outcomes: Outcomes) -> Notes:
     several = len(sweep.seeds) > 1
     facts = [protocols.PROTOCOLS[outcomes.protocol].phrase + ", in percent"]
     facts.append(f"seeds {seeds}: mean ± standard deviation" if several else f"seed {seeds}")
-    facts += [SOURCES[source] for source in _distinct(record["data_source"]["source"] for record in done)]
+    facts += [SOURCES[source] for source in _distinct(record.data_source.source for record in done)]
     limits = _limits(done)
     facts += limits
     for title in _distinct(row.model_title for row in sweep.rows):
         facts.append(f"backbone {title}" + (", not one of the paper's" if title in substitutes else ""))
-    if folders := _distinct(r["model"] for r in done if r["model_source"]["source"] == "local"):
+    if folders := _distinct(r.model for r in done if r.model_source.source == "local"):
         facts.append(f"weights of {', '.join(folders)} from a folder (model.path)")
     if sweep.overrides:
         facts.append(f"changed on the command line: {' '.join(sweep.overrides)}")
+    if outcomes.bad:
+        facts.append(f"{len(outcomes.bad)} record{'s' * (len(outcomes.bad) > 1)} left out")
     lines = [protocols.PROTOCOLS[outcomes.protocol].explanation]
     if several:
         lines.append(
             f"n = {len(sweep.seeds)} seeds in each cell; ± is the sample standard deviation (n − 1). A cell without "
             "all of its seeds is blank."
+        )
+    evaluations = sorted({len(record.history) for record in done})
+    if len(evaluations) > 1:
+        lines.append(
+            f"Runs have {evaluations[0]} to {evaluations[-1]} evaluations; the best of more is higher by chance alone."
         )
     if toy:
         lines.append("Toy data are generated and easy: no benchmark, nothing to hold against the paper.")
@@ -60,17 +67,17 @@ def collect(outcomes: Outcomes) -> Notes:
     return Notes(labels, facts, lines + _missing(outcomes))
 
 
-def _limits(done: list[dict]) -> list[str]:
+def _limits(done: list[Record]) -> list[str]:
     """Limits on data or training."""
     limits = []
-    if partial := _distinct(r["config"]["task"]["title"] for r in done if not r["data_source"]["complete"]):
+    if partial := _distinct(r.config["task"]["title"] for r in done if not r.data_source.complete):
         limits.append(f"a part of the data only: {', '.join(partial)}")
     for group, name, word in (
         ("data", "max_train", "rows"),
         ("data", "max_eval", "rows"),
         ("train", "max_steps", "steps"),
     ):
-        for value in sorted({r["config"][group][name] for r in done} - {None}):
+        for value in sorted({r.config[group][name] for r in done} - {None}):
             limits.append(f"{word} limited by {group}.{name}={value}")
     return limits
 
@@ -79,8 +86,8 @@ def _missing(outcomes: Outcomes) -> list[str]:
     """Cells that are blank or doubtful, counted or named."""
     sweep, lines = outcomes.sweep, []
     records, total = outcomes.records, len(sweep.cells)
-    failed = [place for place, record in records.items() if not is_done(record)]
-    collapsed = [place for place, record in records.items() if record["collapsed"] and is_done(record)]
+    failed = [place for place, record in records.items() if not record.done]
+    collapsed = [place for place, record in records.items() if record.collapsed and record.done]
     for word, places in (("Failed, blank", failed), ("Collapsed to one answer", collapsed)):
         if places:
             lines.append(f"{word}: {len(places)} of {total} runs ({_names(outcomes, places)}).")
@@ -90,10 +97,11 @@ def _missing(outcomes: Outcomes) -> list[str]:
             problems.setdefault(cell.problem, []).append((cell.row, cell.task, cell.seed))
     for problem, places in problems.items():
         lines.append(f"Cannot be run, blank: {problem} ({_names(outcomes, places)}).")
+    lines += [f"Left out, blank: {bad}." for bad in outcomes.bad]
     planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name]
-    if missing := len([place for place in planned if place not in records]):
+    if missing := len([place for place in planned if place not in records]) - len(outcomes.bad):
         lines.append(f"No record, blank: {missing} of {total} runs.")
-    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and is_done(records[p])]
+    undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and records[p].done]
     undefined += [p for p, metrics in outcomes.metrics.items() if metrics and metrics["score"] is None]
     if undefined:
         lines.append(f"Undefined by this protocol, blank: {_names(outcomes, undefined)}.")
@@ -104,8 +112,8 @@ def figures(outcomes: Outcomes) -> list[str]:
     """Explanations of sizes, times and marks."""
     lines = ["#Params: parameters that the method trains, the task's head not counted."]
     for index, row in enumerate(outcomes.sweep.rows):
-        sizes = [record["params"] for place, record in outcomes.records.items() if place[0] == index]
-        kept = sorted(size["kept"] for size in sizes if size and "kept" in size)
+        sizes = [record.params for place, record in outcomes.records.items() if place[0] == index]
+        kept = sorted(size.kept for size in sizes if size and size.kept is not None)
         if kept:
             lines.append(f"Pruning left {kept[0]:,} to {kept[-1]:,} of those of {row.title}, {row.model_title}.")
     if outcomes.sweep.times:

@@ -1,6 +1,5 @@
-"""Views of the small records of tests/fixtures, and changes to a copy of them."""
+"""Views of the small records of tests/fixtures."""
 
-import json
 from pathlib import Path
 
 from dcft.results import sweeps
@@ -21,12 +20,3 @@ def texts(grid: tables.Grid, source: str = "ours", quantity: str = "score") -> d
         for row, line in group.lines
         if (line.source, line.quantity) == (source, quantity)
     }
-
-
-def change(results: Path, pattern: str, **fields) -> list[Path]:
-    """Set fields of all records whose path matches."""
-    paths = sorted(results.glob(f"runs/{pattern}"))
-    assert paths
-    for path in paths:
-        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-    return paths

@@ -16,7 +16,7 @@ def names(results):
 
 
 def test_it_renders_everything_that_there_is_something_for(command, results):
-    for path in results.glob("runs/*/*/*.table3.*"):
+    for path in results.glob("runs/*/*/*-table3.*"):
         path.unlink()  # a sweep without any record
     done = command()
     assert done.returncode == 0, done.stderr

@@ -7,10 +7,12 @@ import pytest
 from dcft.errors import UserError
 from dcft.results import sweeps
 from dcft.views import tables
+from tests.fixtures.change import change, with_score
 from tests.fixtures.make import RESULTS
-from tests.views.tables.conftest import build, change, texts
+from tests.views.tables.conftest import build, texts
 
 BASE = "deberta-v3-base"
+PARAMS = {"adapter": 165_888, "head": 1, "trainable": 165_889, "total": 1_000_000, "kept": None}
 
 
 def record(pattern):
@@ -19,14 +21,14 @@ def record(pattern):
 
 
 def test_a_cell_is_the_mean_and_sample_deviation_over_seeds():
-    a, b = (record(f"{BASE}/cola/*k8*.s{seed}.table4.*")["score"] for seed in (6, 7))
+    a, b = (record(f"{BASE}/cola/*k8*-table4.s{seed}.*")["score"] for seed in (6, 7))
     deviation = abs(a - b) / 2**0.5
     shown = texts(build("table4", "ours"))[BASE, "DCFT (d=8)"]
     assert shown["cola"] == f"{(a + b) / 2:.2f}±{deviation:.2f}"
 
 
 def test_the_average_is_over_tasks_with_a_pair_s_mean():
-    scores = [record(f"{BASE}/{task}/*.full.*table1*")["metrics"] for task in ("mrpc", "mnli", "rte")]
+    scores = [record(f"{BASE}/{task}/*.full-table1.*")["metrics"] for task in ("mrpc", "mnli", "rte")]
     mean = sum(sum(metrics[m] for m in metrics if m != "score") / len(metrics) for metrics in scores) / 3
     assert texts(build("table1", "ours"))[BASE, "Fine-Tune"]["average"] == f"{mean:.2f}"
 
@@ -57,7 +59,7 @@ def test_missing_failed_and_impossible_cells_are_blank_and_so_are_means_over_the
 
 
 def test_one_missing_seed_makes_a_cell_blank(results):
-    [path] = results.glob(f"runs/{BASE}/rte/*k8*.s7.table4.*")
+    [path] = results.glob(f"runs/{BASE}/rte/*k8*-table4.s7.*")
     path.unlink()
     shown = texts(build("table4", "ours", results))[BASE, "DCFT (d=8)"]
     assert shown["rte"] == shown["average"] == ""
@@ -66,7 +68,7 @@ def test_one_missing_seed_makes_a_cell_blank(results):
 
 
 def test_protocols_report_different_evaluations():
-    run = record(f"{BASE}/rte/*full*.s6.table1.*")
+    run = record(f"{BASE}/rte/*full-table1.s6.*")
     history = run["history"]
     best, last, half = (
         texts(build("table1", "ours", protocol=protocol))[BASE, "Fine-Tune"]["rte"]
@@ -124,7 +126,7 @@ def test_times_are_in_a_unit_that_shows_them():
 
 
 def test_differences_of_times_are_in_hours(results):
-    change(results, "*/*/*table4*", time={"train_s": 36.0})
+    change(results, "*/*/*table4*", lambda content: content["time"].update(train_s=36.0))
     grid = build("table4", "compare", results)
     assert texts(grid, quantity="time")[BASE, "DCFT (d=8)"]["cola"] == "0.60±0.00min"
     assert texts(grid, "difference", "time")[BASE, "DCFT (d=8)"]["cola"] == "−0.53h"
@@ -160,10 +162,9 @@ def test_facts_of_the_data_and_the_training_are_in_the_caption():
 
 
 def test_limited_rows_and_weights_from_a_folder_are_said(results):
-    [path] = results.glob(f"runs/{BASE}/squad_v1/*lora*")
-    run = json.loads(path.read_text())
-    run["config"]["data"] |= {"max_train": 1000}
-    path.write_text(json.dumps(run | {"model_source": {"source": "local"}}))
+    weights = {"identity": {"source": "local"}, "revision": None}
+    limit = {"max_train": 1000}
+    change(results, f"{BASE}/squad_v1/*lora*", lambda run: run["config"]["data"].update(limit), model_source=weights)
     caption = build("table3", "ours", results).caption
     assert "rows limited by data.max_train=1000" in caption
     assert "from a folder (model.path)" in caption
@@ -225,28 +226,36 @@ def test_a_sweep_without_rows_of_the_paper_has_only_ours():
         build("demo", "published")
 
 
+def test_unequal_numbers_of_evaluations_are_said(results):
+    def once(run):
+        run["history"] = [entry for entry in run["history"] if entry["score"] == run["score"]]
+
+    assert "evaluations" not in "".join(build("table1", "ours").notes[1:])
+    change(results, f"{BASE}/rte/*.full-table1.*", once)
+    notes = build("table1", "ours", results).notes
+    assert "Runs have 1 to 3 evaluations; the best of more is higher by chance alone." in notes
+
+
 def test_sizes_are_what_the_method_trains(results):
     assert texts(build("table4", "ours"))[BASE, "DCFT (d=2)"]["params"] == "83,232"
-    change(results, f"{BASE}/rte/*k2*table4*", params={"adapter": 1})
+    change(results, f"{BASE}/rte/*k2*table4*", params=PARAMS | {"adapter": 1, "trainable": 2})
     assert texts(build("table4", "ours", results))[BASE, "DCFT (d=2)"]["params"] == "", "one size, or none"
 
 
 def test_what_pruning_left_is_said(results):
-    change(results, f"{BASE}/mrpc/*lora*table1*", params={"adapter": 165_888, "kept": 120_000})
-    change(results, f"{BASE}/mnli/*lora*table1*", params={"adapter": 165_888, "kept": 90_000})
+    change(results, f"{BASE}/mrpc/*lora*table1*", params=PARAMS | {"kept": 120_000})
+    change(results, f"{BASE}/mnli/*lora*table1*", params=PARAMS | {"kept": 90_000})
     notes = build("table1", "ours", results).notes
     assert "Pruning left 90,000 to 120,000 of those of LoRA (r=1), DeBERTaV3-base." in notes
 
 
 def test_a_negative_score_has_a_true_minus(results):
-    history = [{"score": -3.0, "metrics": {"matthews": -3.0}, "metrics_halves": []}]
-    change(results, f"{BASE}/cola/*table4*", history=history)
+    change(results, f"{BASE}/cola/*table4*", lambda run: with_score(run, "matthews", -3.0))
     assert texts(build("table4", "ours", results))[BASE, "DCFT (d=2)"]["cola"] == "−3.00±0.00"
 
 
 def test_equal_figures_share_a_mark(results):
-    history = [{"score": 90.0, "metrics": {"accuracy": 90.0}, "metrics_halves": []}]
-    change(results, f"{BASE}/rte/*k*table4*", history=history)
+    change(results, f"{BASE}/rte/*k*table4*", lambda run: with_score(run, "accuracy", 90.0))
     grid = build("table4", "ours", results)
     column = [c.key for c in grid.columns].index("rte")
     marks = {row.title: row.lines[0].values[column].parts[0].mark for row in grid.groups[0].rows}
