@@ -89,7 +89,7 @@ class RunConfig:
     @property
     def target_modules(self) -> list[str]:
         """Names of the adapted matrices in this backbone."""
-        return [self.model.matrices[name] for name in TARGETS[self.targets]]
+        return chosen_matrices(self.model.matrices, self.targets)
 
     @property
     def cell(self) -> str:
@@ -99,7 +99,7 @@ class RunConfig:
     @property
     def record_path(self) -> Path:
         """Where the record of this cell is, or will be."""
-        return Path(self.results.dir) / "runs" / self.model.name / self.task.name / f"{self.cell}.json"
+        return Path(self.results.dir) / record_place(self.model.name, self.task.name, self.cell)
 
     @property
     def work_dir(self) -> Path:
@@ -155,21 +155,20 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
         part.pop("model.head")
     else:
         part = {key: value for key, value in part.items() if key not in SPAN_ONLY}
-    if chosen := adapted_matrices(settings):
-        part["target_modules"] = chosen
+    peft = settings["method"]["peft"]
+    if peft is not None and "target_modules" not in peft:  # the method asks which matrices `targets` chooses
+        part["target_modules"] = chosen_matrices(settings["model"]["matrices"], settings["targets"])
     return part
 
 
-def adapted_matrices(settings: dict[str, Any]) -> list[str] | None:
-    """The names of the matrices that `targets` chooses in this backbone; None for a method that does not ask for them.
+def chosen_matrices(matrices: dict[str, str], targets: str) -> list[str]:
+    """The names that a backbone has for the matrices of a choice, a key of `TARGETS`."""
+    return [matrices[name] for name in TARGETS[targets]]
 
-    Args:
-        settings: the fields of a `RunConfig`, nested.
-    """
-    peft = settings["method"]["peft"]
-    if peft is None or "target_modules" in peft:
-        return None
-    return [settings["model"]["matrices"][name] for name in TARGETS[settings["targets"]]]
+
+def record_place(model: str, task: str, cell: str) -> Path:
+    """Where the record of a cell belongs, below the results folder."""
+    return Path("runs") / model / task / f"{cell}.json"
 
 
 def _defaults(kind: type, prefix: str = "") -> dict[str, Any]:

@@ -151,7 +151,7 @@ class ProcessBatches(Sampler[list[int]]):
 
     def _size(self, batch: int) -> int:
         last = len(self) - 1
-        short = self.sampler.short_batch if isinstance(self.sampler, LengthGroupedSampler) else last
+        short = getattr(self.sampler, "short_batch", last)
         return len(self.sampler) - last * self.batch_size if batch == short else self.batch_size
 
 

@@ -1,7 +1,7 @@
 """Where data come from: the Hub at a pinned revision, a folder with the official files, or the toy generator."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset, load_dataset
@@ -17,15 +17,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class DataSource:
-    """The record's entry on the data of a run."""
+    """What the data of a run are."""
 
     source: str  # hub, local or toy
     identity: dict  # repository and revision, or digests of the files
     rows: dict[str, int]  # by split, before data.max_train and data.max_eval
     complete: bool  # whether `rows` are the whole data set's (paper, Tables 7 and 8)
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dcft.config.cell import RunConfig
+from dcft.config.cell import RunConfig, record_place
 from dcft.errors import UserError
 from dcft.results import atomic
 from dcft.results.record import Record, Status, from_json, to_json
@@ -48,7 +49,7 @@ def write(path: Path, record: Record) -> None:
 
 def place(record: Record) -> Path:
     """Where a record belongs, below the results folder."""
-    return Path("runs") / record.model / record.task / f"{record.cell}.json"
+    return record_place(record.model, record.task, record.cell)
 
 
 def read(path: Path) -> Record:
@@ -64,7 +65,16 @@ def read(path: Path) -> Record:
 
 
 def examine(path: Path) -> Record | BadRecord:
-    """The record in a file, or why there is none."""
+    """The record in a file, or why there is none; read once per process as long as the file does not change."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        return BadRecord(path, str(error))
+    return _examine(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@cache  # a sweep asks for the status of every cell again and again, and a report for every record in every view
+def _examine(path: Path, inode: int, size: int, mtime: int) -> Record | BadRecord:
     try:
         record = from_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

@@ -1,6 +1,6 @@
 """From what a run has left to its record."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dcft.config.cell import RunConfig
@@ -54,24 +54,29 @@ def begin(config: RunConfig, state: dict[str, Any], processes: int) -> dict[str,
         "versions": provenance.versions(),
         "git": state_of_code and Git(**state_of_code),
         "hardware": provenance.hardware(processes),
+        "data_source": DataSource(data_identity(config.task, config.data_files)),
+        "model_source": ModelSource(model_identity(config.model)),
         "started": state["started"],
         "attempts": state["attempts"],
     }
 
 
-def finish(config: RunConfig, begun: dict[str, Any], result: Result, error: str | None) -> Record:
+def finish(begun: dict[str, Any], result: Result, error: str | None) -> Record:
     """The record of a run that has ended.
 
     Args:
-        config: the cell.
-        begun: what `begin` returned.
+        begun: what `begin` returned: the content that the cell was named by, even if a file has changed since.
         result: what the run has left.
         error: why it failed; None if it ended well.
     """
     history = evaluations(result.logs)
     best = None if error else protocols.choose(history, "best")
+    sources = {
+        "data_source": replace(begun["data_source"], rows=result.rows, complete=result.complete),
+        "model_source": replace(begun["model_source"], revision=result.revision),
+    }
     return Record(
-        **begun,
+        **begun | sources,
         status=Status.FAILED if error else Status.DONE,
         score=best and best.score,
         metrics=best and best.metrics,
@@ -80,8 +85,6 @@ def finish(config: RunConfig, begun: dict[str, Any], result: Result, error: str 
         tokens=result.tokens,
         time=costs(history, result.samples) if result.logs else None,
         peak_memory_mb=provenance.peak_memory_mb() if result.logs else None,
-        data_source=DataSource(data_identity(config.task, config.data_files), result.rows, result.complete),
-        model_source=ModelSource(model_identity(config.model), result.revision),
         finished=now(),
         error=error,
         history=history,

@@ -71,7 +71,7 @@ def run_cell(config: RunConfig) -> Path:
             raise
         error = result.failure and _explain(result.failure)
         if distributed.is_first():
-            record = recording.finish(config, begun, result, error)
+            record = recording.finish(begun, result, error)
             records.write(path, record)
             tracker.finish(record)
         if result.failure:

@@ -197,12 +197,12 @@ def test_the_life_of_a_cell(cell):
     with records.claim(config) as again:
         assert (again["attempts"], again["started"]) == (2, state["started"])
     begun = recording.begin(config, again, processes=1)
-    failed = recording.finish(config, begun, Result(), "it did not work")
+    failed = recording.finish(begun, Result(), "it did not work")
     records.write(config.record_path, failed)
     assert records.status(config.record_path, config.work_dir) == "failed"
     log = {"eval_score": 50.0, "eval_metrics": {"accuracy": 50.0}, "eval_loss": 1.0, "eval_collapsed": False}
     log |= {"step": 1, "epoch": 1.0, "eval_metrics_halves": [{"accuracy": 50.0, "score": 50.0}] * 2}
-    done = recording.finish(config, begun, Result(logs=[log | {"eval_s": 1.0, "train_s": 1.0}]), None)
+    done = recording.finish(begun, Result(logs=[log | {"eval_s": 1.0, "train_s": 1.0}]), None)
     records.write(config.record_path, done)
     assert records.status(config.record_path, config.work_dir) == "done"
     config.record_path.write_text(config.record_path.read_text()[:-9])
