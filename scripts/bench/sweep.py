@@ -72,8 +72,8 @@ def measure(at_once: int, arguments: argparse.Namespace) -> tuple[dict[str, Any]
         started = time.perf_counter()
         suite.run([*settings, "data.max_eval=64", "results.dir=results"], Path(folder))
         wall = time.perf_counter() - started
-        cells = records.read_all(Path(folder) / "results")[0].values()
-    hardware = cells[0]["hardware"]
+        cells = list(records.read_all(Path(folder) / "results")[0].values())
+    hardware = cells[0].hardware
     return {
         "at_once": at_once,
         "wall_s": round(wall, 1),

@@ -37,6 +37,6 @@ def test_scores_hold_if_they_differ_as_seeds_do(fp32, bf16, holds):
 def test_real_cells_are_compared(measure, tmp_path):
     options = ["--tasks", "toy_cls", "--model", "tiny-bert", "--steps", 3, "--seeds", 2, "--runs", tmp_path / "runs"]
     report, page = measure("precision", *options)
-    assert len(report["runs"]) == len(records.read_all(tmp_path / "runs")) == 4
+    assert len(report["runs"]) == len(records.read_all(tmp_path / "runs")[0]) == 4
     assert "Toy tasks are generated. The backbone is a substitute" in page
     assert "| toy_cls |" in page

@@ -4,6 +4,7 @@ import argparse
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -136,7 +137,7 @@ class Measurement:
         if training:
             for row, workload in workloads.items():
                 peak = memory.peak(workload.model, workload.optimizer, workload, self.device)
-                lines[row] |= {"parameters": workload.params, "memory": peak}
+                lines[row] |= {"parameters": asdict(workload.params), "memory": peak}
         times = interleave(workloads, self.arguments.rounds, self.device, f"{self.settings['model']} {name}")
         for row, workload in workloads.items():
             checks.finite(workload)
