@@ -28,6 +28,7 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import (
     scaled_size_sqrt,
 )
 
+from dcft.backbones import lean_bert
 from dcft.tuners.factored import project
 
 # Layers that project positions: those of the content (`share_att_key`), or separate ones.
@@ -36,18 +37,18 @@ SEPARATE_PROJECTIONS = {"c2p": "pos_key_proj", "p2c": "pos_query_proj"}
 
 
 def use(model: nn.Module, kind: str) -> None:
-    """Choose how a model's DeBERTa encoders compute attention, in place. Other backbones stay as they are.
+    """Choose how a model's encoders compute attention, in place: DeBERTa's, BERT's and RoBERTa's. Others stay.
 
     Args:
         model: any model, adapted or not.
-        kind: "lean" (this module) or "plain" (transformers).
+        kind: "lean" (this module and `lean_bert`) or "plain" (transformers).
 
     Raises:
         ValueError: if `kind` is neither.
     """
     if kind not in ("plain", "lean"):
         raise ValueError(f'attention={kind}: give "plain" or "lean"')
-    classes = {LeanEncoder: DebertaV2Encoder, LeanSelfAttention: DisentangledSelfAttention}
+    classes = {LeanEncoder: DebertaV2Encoder, LeanSelfAttention: DisentangledSelfAttention} | lean_bert.CLASSES
     if kind == "lean":
         classes = {plain: lean for lean, plain in classes.items()}
     for module in model.modules():

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from dcft.backbones import flash_attention, lean_attention, position_queries
+from dcft.backbones import dropout, flash_attention, lean_attention, position_queries
 from dcft.config.cell import RunConfig
 from dcft.config.schema import Model
 from dcft.data import hub
@@ -37,7 +37,7 @@ class Backbone:
 
 
 def load_backbone(config: RunConfig) -> Backbone:
-    """The backbone with a fresh head for the task, in float32, with attention computed as configured.
+    """The backbone with a fresh head for the task, in float32, with attention and dropout as configured.
 
     Float32 is set explicitly: otherwise transformers 5 keeps the half precision of DeBERTaV3's checkpoint, and the new
     head becomes NaN (huggingface/transformers#46002). Mixed precision is the trainer's autocast.
@@ -67,6 +67,7 @@ def load_backbone(config: RunConfig) -> Backbone:
     else:
         lean_attention.use(model, config.attention)
     position_queries.use(model, config.method.position_queries)
+    dropout.use(model, config.dropout)
     return Backbone(model, tokenizer, getattr(model.config, "_commit_hash", None) or revision)
 
 

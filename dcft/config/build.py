@@ -67,6 +67,7 @@ def _check(config: RunConfig) -> None:
     check(config.precision in ("fp32", "bf16"), "precision", config.precision, "give fp32 or bf16")
     known = config.attention in ("lean", "plain", "flash")
     check(known, "attention", config.attention, "give lean, plain or flash")
+    check(config.dropout in ("fast", "torch"), "dropout", config.dropout, "give fast or torch")
     known = config.method.position_queries in ("adapted", "base")
     check(known, "method.position_queries", config.method.position_queries, "give adapted or base")
     check(not (config.compile and config.fsdp), "compile", "true", "not together with fsdp=true; leave one out")

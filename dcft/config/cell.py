@@ -73,6 +73,7 @@ class RunConfig:
     seed: int = 6
     precision: str = "fp32"
     attention: str = "lean"
+    dropout: str = "torch"
     compile: bool = False
     fsdp: bool = False
     kernel: int | None = None
