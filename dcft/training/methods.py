@@ -119,7 +119,8 @@ def _hooks(model: nn.Module, config: RunConfig) -> Hooks:
     if method.orthogonality and method.orthogonality.coefficient:
         term = method.orthogonality
         _refuse_unless(_has(model, DcftLayer), "method.orthogonality", "DCFT")
-        hooks.penalty = lambda: term.coefficient * orthogonality_loss(model, term.form)
+        layers = [module for module in model.modules() if isinstance(module, DcftLayer)]
+        hooks.penalty = lambda: term.coefficient * orthogonality_loss(layers, term.form)
     if method.sparsity:
         _refuse_unless(_has(model, sora.SoraLayer), "method.sparsity", "SORA")
         hooks.callbacks.append(SoftThreshold(sora.gates(model), method.sparsity.thresholds))

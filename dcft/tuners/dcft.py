@@ -6,6 +6,7 @@ never builds the update itself.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -163,7 +164,7 @@ def _build_factors(layers: list[DcftLayer]) -> None:
 
 
 def orthogonality_loss(
-    model: nn.Module, form: Literal["code", "paper"] = "code", adapter_name: str = "default"
+    model: nn.Module | Iterable[nn.Module], form: Literal["code", "paper"] = "code", adapter_name: str = "default"
 ) -> Tensor:
     """The penalty that keeps the subspace matrices orthogonal; the trainer adds it to the loss, times a coefficient.
 
@@ -174,7 +175,7 @@ def orthogonality_loss(
     "code" (the official code): the mean over all A and B of `||A A^T - I_k||_F` and `||B^T B - I_k||_F`, not squared.
 
     Args:
-        model: any model with DCFT layers.
+        model: any model with DCFT layers; or the layers, found once (`model.modules()`), which is faster in each step.
         form: "code" or "paper".
         adapter_name: the adapter. Only its A and B are penalised, never its kernels C.
 
@@ -187,7 +188,7 @@ def orthogonality_loss(
     if form not in ("code", "paper"):
         raise ValueError(f'form={form!r}: give "code" or "paper"')
     same_shape = defaultdict(list)  # one batched product a shape instead of one a matrix
-    for module in model.modules():
+    for module in model.modules() if isinstance(model, nn.Module) else model:
         if isinstance(module, DcftLayer) and adapter_name in module.dcft_A:
             for rows in (_whole(module.dcft_A[adapter_name]), _whole(module.dcft_B[adapter_name]).T):
                 same_shape[rows.shape].append(rows)
