@@ -20,6 +20,7 @@ RESULT = {  # invented times
         "device": "cpu",
         "precision": "fp32",
         "attention": "lean",
+        "dropout": "fast",
         "compile": False,
         "complete": True,
         "rounds": 3,
@@ -31,6 +32,7 @@ RESULT = {  # invented times
         {
             "name": "step",
             "floor": "frozen",
+            "products": {"frozen": {"gflop": 20.0, "ms": [80.0, 160.0, 300.0]}},
             "rows": [
                 {
                     "name": "frozen",
@@ -48,7 +50,12 @@ RESULT = {  # invented times
                 },
             ],
         },
-        {"name": "evaluation", "floor": "bare", "rows": [{"name": "bare", "title": "Bare backbone", "ms": [10.0] * 3}]},
+        {
+            "name": "evaluation",
+            "floor": "bare",
+            "products": {"bare": {"gflop": 1.0, "ms": [9.0] * 3}},
+            "rows": [{"name": "bare", "title": "Bare backbone", "ms": [10.0] * 3}],
+        },
         *(
             {
                 "name": "layer",
@@ -73,19 +80,20 @@ def lines(text: str) -> list[list[str]]:
 
 def test_tables_are_computed_from_the_times():
     text = render(RESULT, page)
-    assert ["Frozen backbone", "200.0", "1.00", "1.00-1.00", "5,120", "4", "0"] in lines(text)
-    assert ["DCFT d=8", "240.0", "1.10", "1.07-1.15", "4,267", "5", "8,448"] in lines(text)
-    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "102,400"] in lines(text)
+    assert ["Frozen backbone", "200.0", "1.00", "1.00-1.00", "0.80", "5,120", "4", "0"] in lines(text)
+    assert ["DCFT d=8", "240.0", "1.10", "1.07-1.15", "0.72", "4,267", "5", "8,448"] in lines(text)
+    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400"] in lines(text)
     assert ["DCFT d=8", "1.5", "1.50", "1.5", "1.50"] in lines(text)
-    assert "deberta-v3-base (4 of 12 layers, random weights), batch 8 x 128, fp32, lean attention" in text
+    assert "deberta-v3-base (4 of 12 layers, random weights), batch 8 x 128, fp32, lean attention, fast dropout" in text
+    assert "20.0 GFLOP in 160.0 ms: 125 GFLOP/s" in text
     assert "median of 3 interleaved rounds" in text
     assert "the head, which has 592,130" in text
 
 
 def test_ratios_may_be_to_another_row():
     text = "\n".join(page(RESULT, "dcft-d8"))
-    assert ["Frozen backbone", "200.0", "0.91", "0.87-0.94", "5,120", "4", "0"] in lines(text)
-    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "102,400"] in lines(text)  # has no such row
+    assert ["Frozen backbone", "200.0", "0.91", "0.87-0.94", "0.80", "5,120", "4", "0"] in lines(text)
+    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400"] in lines(text)  # has no such row
     assert "Ratio: to “DCFT d=8” of the same round" in text
 
 
@@ -99,11 +107,12 @@ def test_files_of_other_settings_have_other_names():
         "device": "cuda",
         "precision": "bf16",
         "attention": "plain",
+        "dropout": "torch",
         "compile": True,
         "complete": False,
     }.items():
         names.add(step.file_name(RESULT | {"settings": RESULT["settings"] | {key: value}}))
-    assert len(names) == 10
+    assert len(names) == 11
 
 
 def test_a_file_that_is_no_result_is_refused(tmp_path):
@@ -130,6 +139,8 @@ def test_the_command_measures_writes_and_prints(tmp_path, capsys):
     for part in result["parts"]:
         assert part["floor"] == part["rows"][0]["name"]
         assert all(len(row["ms"]) == 2 and min(row["ms"]) > 0 for row in part["rows"])
+    assert list(result["parts"][0]["products"]) == ["frozen", "full"]
+    assert result["parts"][0]["products"]["full"]["gflop"] > result["parts"][0]["products"]["frozen"]["gflop"]
     peaks = {row["name"]: sum(row["memory"].values()) for row in result["parts"][0]["rows"]}
     assert peaks["frozen"] < peaks["dcft-d8"] < peaks["full"]
 

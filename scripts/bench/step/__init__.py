@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=positive, help="PyTorch's threads on the CPU; default: PyTorch's choice")
     add("--precision", default="fp32", choices=["fp32", "bf16"], help="bf16: autocast over float32 weights")
     add("--attention", default="lean", choices=["lean", "plain"], help="plain: that of Transformers")
+    add("--dropout", default="fast", choices=["fast", "torch"], help="torch: that of PyTorch")
     add("--compile", action="store_true", help="compile every row by torch.compile")
     add("--show", type=Path, nargs="+", metavar="FILE", help="print the tables of JSON files and measure nothing")
     add("--against", metavar="ROW", help="with --show: the row that ratios are to; default: the floor")
@@ -73,6 +74,7 @@ def file_name(report: dict[str, Any]) -> str:
     s = report["settings"]
     parts = ["step", s["model"], f"l{s['layers']}", f"b{s['batch']}x{s['length']}", s["device"], s["precision"]]
     parts += [s["attention"]] if s["attention"] != "lean" else []
+    parts += ["torch-dropout"] if s["dropout"] != "fast" else []
     parts += ["compile"] if s["compile"] else []
     parts += [] if s["complete"] else ["some"]
     return "-".join(parts)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.step import backbones, checks, memory
-from bench.step.rows import EVALUATION_FLOOR, LAYER, PARTS, STEP_FLOOR, BenchRow
+from bench.step.products import Products
+from bench.step.rows import EVALUATION_FLOOR, FULL, LAYER, PARTS, STEP_FLOOR, BenchRow
 from bench.step.workload import Workload
 from bench.timing import interleave
 from dcft.config.build import build
@@ -64,6 +65,7 @@ class Measurement:
             "device": self.device.type,
             "precision": arguments.precision,
             "attention": arguments.attention,
+            "dropout": arguments.dropout,
             "compile": arguments.compile,
             "complete": arguments.rows is None and set(arguments.parts) == set(PARTS),  # no row or part left out
             "rounds": arguments.rounds,
@@ -89,9 +91,10 @@ class Measurement:
 
     def workloads(self, rows: dict[str, BenchRow], training: bool) -> dict[str, Workload]:
         """Build rows, by their names: as training steps, or as evaluations."""
-        kind, precision = self.arguments.attention, self.arguments.precision
+        names = ("attention", "dropout", "precision")
+        kinds = [getattr(self.arguments, name) for name in names]
         return {
-            name: Workload(name, row, self.backbone, self._config(row), self.batch, kind, precision, training)
+            name: Workload(name, row, self.backbone, self._config(row), self.batch, *kinds, training)
             for name, row in rows.items()
         }
 
@@ -109,7 +112,7 @@ class Measurement:
             RunFailed: if a row fails a check.
         """
         results = []
-        if self.backbone.config.model_type != "deberta-v2" or self.arguments.attention == "plain":
+        if (self.arguments.attention, self.arguments.dropout) == ("plain", "torch"):
             step = {name: row for name, row in step.items() if row.variant != "plain"}  # the floor has it
         if "step" in parts and step:
             results.append(self._part("step", step, STEP_FLOOR))
@@ -138,11 +141,16 @@ class Measurement:
             for row, workload in workloads.items():
                 peak = memory.peak(workload.model, workload.optimizer, workload, self.device)
                 lines[row] |= {"parameters": asdict(workload.params), "memory": peak}
-        times = interleave(workloads, self.arguments.rounds, self.device, f"{self.settings['model']} {name}")
+        # Full fine-tuning also multiplies for the gradients of the weights.
+        sources = {row: workloads[row] for row in (floor, FULL) if row in workloads}
+        alone = {f"products of {row}": Products(workload, self.device) for row, workload in sources.items()}
+        description = f"{self.settings['model']} {name}"
+        times = interleave(workloads | alone, self.arguments.rounds, self.device, description)
         for row, workload in workloads.items():
             checks.finite(workload)
             lines[row]["ms"] = times[row]
-        return {"name": name, "floor": floor, "rows": list(lines.values())}
+        products = {row: {"gflop": alone[key].gflop, "ms": times[key]} for row, key in zip(sources, alone, strict=True)}
+        return {"name": name, "floor": floor, "products": products, "rows": list(lines.values())}
 
     def _layers(self, rows: dict[str, BenchRow]) -> list[dict[str, Any]]:
         """One linear layer of each size, with each adapter."""

@@ -18,7 +18,8 @@ def page(report: dict[str, Any], against: str | None = None) -> list[str]:
     layers = "all" if s["layers"] == s["of_layers"] else f"{s['layers']} of"
     lines = [
         f"Shapes of {s['model']} ({layers} {s['of_layers']} layers, random weights), batch {s['batch']} x "
-        f"{s['length']}, {s['precision']}, {s['attention']} attention{', torch.compile' if s['compile'] else ''}. "
+        f"{s['length']}, {s['precision']}, {s['attention']} attention, {s['dropout']} dropout"
+        f"{', torch.compile' if s['compile'] else ''}. "
         f"Times: median of {plural(s['rounds'], 'interleaved round')}."
     ]
     for name, title in PARTS.items():
@@ -39,16 +40,20 @@ def _floor(part: dict[str, Any]) -> dict[str, Any]:
 def _rows(report: dict[str, Any], part: dict[str, Any]) -> list[str]:
     """The table of a training step or of an evaluation."""
     training, floor = part["name"] == "step", _floor(part)
+    reference = next(iter(part["products"]))  # the frozen backbone
     tokens = report["settings"]["batch"] * report["settings"]["length"]
     lines = []
     for row in part["rows"]:
         time, (ratio, lower, upper) = spread(row["ms"])[0], spread(ratios(row["ms"], floor["ms"]))
-        line = [row["title"], f"{time:,.1f}", f"{ratio:.2f}", f"{lower:.2f}-{upper:.2f}", f"{1e3 * tokens / time:,.0f}"]
+        products = part["products"].get(row["name"], part["products"][reference])
+        share = spread(ratios(products["ms"], row["ms"]))[0]
+        line = [row["title"], f"{time:,.1f}", f"{ratio:.2f}", f"{lower:.2f}-{upper:.2f}"]
+        line += [f"{share:.2f}", f"{1e3 * tokens / time:,.0f}"]
         if training:
             line += [f"{sum(row['memory'].values()) / 1e6:,.0f}", f"{row['parameters']['adapter']:,}"]
         lines.append(line)
-    header = ["Row", "ms", "Ratio", "Quartiles", "Tokens/s", *(["Peak MB", "Trained"] if training else [])]
-    notes = [f"- Ratio: to “{floor['title']}” of the same round, median and quartiles over the rounds."]
+    header = ["Row", "ms", "Ratio", "Quartiles", "Share", "Tokens/s", *(["Peak MB", "Trained"] if training else [])]
+    notes = [f"- Ratio: to “{floor['title']}” of the same round, median and quartiles over the rounds.", *_share(part)]
     if training:
         head = part["rows"][0]["parameters"]["head"]
         notes += [
@@ -56,6 +61,17 @@ def _rows(report: dict[str, Any], part: dict[str, Any]) -> list[str]:
             "- Peak MB (10^6 bytes): weights, the optimiser's state, and the most that a step allocates above them.",
         ]
     return [*table(header, lines), "", *notes]
+
+
+def _share(part: dict[str, Any]) -> list[str]:
+    """What the column of shares means, with the machine's rate at these products."""
+    own = "; full fine-tuning has more" if len(part["products"]) > 1 else ""
+    [products, *_] = part["products"].values()
+    time = spread(products["ms"])[0]
+    return [
+        f"- Share: time of the frozen backbone's matrix products alone, as a part of the row's{own}. These are "
+        f"{products['gflop']:,.1f} GFLOP in {time:,.1f} ms: {1e3 * products['gflop'] / time:,.0f} GFLOP/s."
+    ]
 
 
 def _layers(parts: list[dict[str, Any]]) -> list[str]:

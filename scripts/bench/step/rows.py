@@ -10,8 +10,8 @@ class BenchRow:
     Args:
         title: as printed.
         settings: the method and its knobs, `key=value` each.
-        variant: another computation than the suite's: "plain" (attention of Transformers), "official" (DCFT as the
-            official code computes it) or "merged" (adapters merged into the weights). Empty: the suite's.
+        variant: another computation than the suite's: "plain" (attention and dropout of Transformers), "official" (DCFT
+            as the official code computes it) or "merged" (adapters merged into the weights). Empty: the suite's.
         same_as: name of the row whose outputs a variant must have.
     """
 
@@ -31,9 +31,10 @@ _DCFT = ("method=dcft", "kernel=8")
 _LORA = ("method=lora", "rank=1")
 
 STEP_FLOOR, EVALUATION_FLOOR = "frozen", "bare"
+FULL = "full"
 STEP = {
     STEP_FLOOR: BenchRow("Frozen backbone", _HEAD_ONLY),
-    "frozen-plain": BenchRow("Frozen backbone, plain attention", _HEAD_ONLY, "plain", STEP_FLOOR),
+    "frozen-plain": BenchRow("Frozen backbone, as Transformers computes it", _HEAD_ONLY, "plain", STEP_FLOOR),
     "dcft-d2": BenchRow("DCFT d=2", ("method=dcft", "kernel=2")),
     "dcft-d8": BenchRow("DCFT d=8", _DCFT),
     "dcft-d8-s4": BenchRow("DCFT d=8 s=4", (*_DCFT, "stride=4")),
@@ -43,7 +44,7 @@ STEP = {
     "lora-r8": BenchRow("LoRA r=8 (PEFT)", ("method=lora", "rank=8")),
     "official-d8": BenchRow("DCFT d=8, as the official code", _DCFT, "official", "dcft-d8"),
     "official-d8-s1": BenchRow("DCFT d=8 s=1, as the official code", (*_DCFT, "stride=1"), "official", "dcft-d8-s1"),
-    "full": BenchRow("Full fine-tuning", ("method=full",)),
+    FULL: BenchRow("Full fine-tuning", ("method=full",)),
 }
 EVALUATION = {
     EVALUATION_FLOOR: BenchRow("Bare backbone", _HEAD_ONLY),
@@ -51,7 +52,7 @@ EVALUATION = {
     "dcft-merged": BenchRow("DCFT d=8, merged", _DCFT, "merged", "dcft-unmerged"),
     "lora-unmerged": BenchRow("LoRA r=1 (PEFT), not merged", _LORA),
 }
-LAYER = [name for name in STEP if name not in ("frozen-plain", "full")]
+LAYER = [name for name in STEP if name not in ("frozen-plain", FULL)]
 
 
 def choose(names: list[str] | None) -> tuple[dict[str, BenchRow], dict[str, BenchRow]]:

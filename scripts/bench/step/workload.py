@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from bench.step import backbones
 from bench.step.rows import BenchRow
-from dcft.backbones import lean_attention
+from dcft.backbones import dropout, lean_attention
 from dcft.config.cell import RunConfig
 from dcft.training import methods
 from dcft.tuners.dcft import DcftLayer
@@ -35,6 +35,7 @@ class Workload:
         config: the row's settings, composed for this backbone.
         batch: input_ids and attention_mask (sequences x tokens), labels (sequences), on the backbone's device.
         attention_kind: "plain" or "lean", unless the row's variant is "plain".
+        dropout_kind: "torch" or "fast", unless the row's variant is "plain".
         precision: "fp32", or "bf16" for autocast.
         training: a training step; else a forward pass in evaluation mode, without gradients.
     """
@@ -47,6 +48,7 @@ class Workload:
         config: RunConfig,
         batch: dict[str, Tensor],
         attention_kind: str = "lean",
+        dropout_kind: str = "fast",
         precision: str = "fp32",
         training: bool = True,
     ):
@@ -54,7 +56,9 @@ class Workload:
         self.bf16 = precision == "bf16"
         trains_backbone = config.method.peft is None and config.method.trainable is None
         model = copy.deepcopy(backbone) if trains_backbone else backbones.share(backbone, config.model.head)
-        lean_attention.use(model, "plain" if row.variant == "plain" else attention_kind)
+        plain = row.variant == "plain"
+        lean_attention.use(model, "plain" if plain else attention_kind)
+        dropout.use(model, "torch" if plain else dropout_kind)
         if training and config.method.trainable == []:
             model.enable_input_require_grads()  # the floor: without, autograd would stop at the head
         prepared = methods.prepare(model, config)
