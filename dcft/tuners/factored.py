@@ -33,7 +33,7 @@ def factored_linear(x: Tensor, *layers: tuple[Tensor, Tensor | None, Tensor, Ten
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     tensors = (x, *(tensor for layer in layers for tensor in layer))
-    tensors = (tensor if tensor is None else tensor.to(dtype) for tensor in tensors)
+    tensors = tuple(tensor if tensor is None else tensor.to(dtype) for tensor in tensors)
     return (_FactoredLinear.apply(*tensors),) if len(layers) == 1 else _JointLinears.apply(*tensors)
 
 
