@@ -19,6 +19,7 @@ MEASUREMENTS = {  # name: (module, description)
     "tokens": ("bench.tokens", "padding of every task, and the time to build a batch"),
     "precision": ("bench.precision", "scores and times of bf16 against those of fp32"),
     "sweep": ("bench.sweep", "cells per hour of a sweep, by the number of cells that run at once"),
+    "replicas": ("bench.replicas", "several seeds trained at once on one frozen backbone, against one after another"),
     "start": ("bench.start", "start-up time of commands"),
 }
 
