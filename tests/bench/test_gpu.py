@@ -1,6 +1,8 @@
 """`python scripts/bench gpu`: items that go on where they stopped, and advice that follows from measurements."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -231,6 +233,13 @@ def test_outcomes_of_tests_are_read(tmp_path):
     path.write_text(f"<testsuites><testsuite>{''.join(lines)}</testsuite></testsuites>")
     outcomes = {"passed": 1, "failed": ["a::bad", "a::broken"], "skipped": {"a::not": "needs a CUDA device"}}
     assert items.read_tests(path) == outcomes
+
+
+@pytest.mark.slow
+def test_there_is_an_item_for_every_file_with_tests_that_need_a_gpu():
+    words = [sys.executable, "-m", "pytest", "-n", "0", "-m", "gpu", "--collect-only"]
+    collected = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {line.partition("::")[0] for line in collected.splitlines() if "::" in line} == {*plan.test_files()}
 
 
 @pytest.mark.slow

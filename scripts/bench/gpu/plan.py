@@ -1,5 +1,6 @@
 """What is measured on a GPU: the items, each a command that takes minutes at most."""
 
+import re
 from dataclasses import dataclass
 
 from bench.suite import ROOT
@@ -83,7 +84,8 @@ def _trial() -> list[Item]:
 def test_files() -> list[str]:
     """Test files with tests that need a GPU."""
     files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [str(path.relative_to(ROOT)) for path in files if "mark.gpu" in path.read_text(encoding="utf-8")]
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in files}
+    return [path for path, text in texts.items() if re.search(r"^@pytest\.mark\.gpu|\bany_device\b", text, re.M)]
 
 
 def _tests(path: str) -> Item:
