@@ -10,7 +10,7 @@ from dcft.results import atomic, provenance, records
 Page = Callable[[dict[str, Any]], list[str]]
 
 
-def publish(folder: Path, name: str, report: dict[str, Any], page: Page) -> None:
+def publish(folder: Path, name: str, report: dict[str, Any], page: Page, brief: Page | None = None) -> None:
     """Write `NAME.json` and `NAME.md`, print the page and the path of the JSON file.
 
     Args:
@@ -18,6 +18,7 @@ def publish(folder: Path, name: str, report: dict[str, Any], page: Page) -> None
         name: of the files, without suffix.
         report: settings and numbers. Time is added; hardware, versions and git state too, where they are missing.
         page: makes a whole report lines of Markdown.
+        brief: makes what is printed of it, for a long page.
     """
     made_with = {"hardware": provenance.hardware, "versions": provenance.versions, "git": provenance.git}
     report = report | {name: report.get(name) or ask() for name, ask in made_with.items()}
@@ -25,7 +26,7 @@ def publish(folder: Path, name: str, report: dict[str, Any], page: Page) -> None
     text, path = render(report, page), folder / f"{name}.json"
     atomic.write(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
     atomic.write(path.with_suffix(".md"), text)
-    print(text, end="")
+    print(render(report, brief) if brief else text, end="")
     print(path)
 
 

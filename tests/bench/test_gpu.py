@@ -77,7 +77,8 @@ def call(tmp_path, *given: str) -> dict:
 
 
 def test_an_item_that_has_its_file_is_not_run_again(tmp_path, planned, capsys):
-    ran, _ = planned
+    ran, outcomes = planned
+    outcomes["options-0"] = result("tests", {"passed": 1, "failed": [], "skipped": {}})
     report = call(tmp_path)
     assert ran == ["options-0", "options-1", "options-2"]
     (tmp_path / "gpu-trial-options-1.json").unlink()
@@ -98,13 +99,17 @@ def test_an_item_that_the_time_cuts_off_is_begun_anew_and_one_that_takes_too_lon
     assert report["failures"] == [{"item": "options-1", "failure": "takes longer than 8 minutes"}]
 
 
-def test_one_part_is_run_and_the_table_is_made_of_all(tmp_path, planned):
+def test_one_part_is_run_and_the_table_is_made_of_all(tmp_path, planned, capsys):
     ran, _ = planned
     call(tmp_path)
     call(tmp_path, "--part", "steps")
     call(tmp_path, "--part", "table")
     assert len(ran) == 3
-    assert "precision=bf16" in (tmp_path / "gpu-trial.md").read_text()
+    printed, page = capsys.readouterr().out, (tmp_path / "gpu-trial.md").read_text()
+    assert "| `precision=bf16` |" in printed
+    assert "| `precision=bf16` |" in page
+    assert "| Tokens/s |" in page
+    assert "| Tokens/s |" not in printed
 
 
 def test_without_a_gpu_one_line_says_so(tmp_path, monkeypatch):
@@ -171,12 +176,17 @@ def test_operations_are_those_of_the_products():
 def test_the_mfu_is_of_the_rate_in_the_same_precision():
     row = {"name": "frozen", "title": "", "ms": [100.0], "memory": {"held": 1, "step": 1}}
     settings = {"model": "roberta-large", "layers": 24, "batch": 8, "length": 100, "precision": "bf16"}
-    steps = {"settings": settings, "parts": [{"name": "step", "floor": "frozen", "rows": [row]}]}
-    peak = {"rates": {"fp32": 1.0, "bf16": 20 * flops.step(SHAPES["roberta-large"], 8, 100)}}
-    [line] = summary.collect([result("steps", peak), result("steps", steps)])["steps"]
-    assert line["mfu"] == pytest.approx(0.5)
-    [line] = summary.collect([result("steps", steps)])["steps"]
-    assert line["mfu"] is None
+    parts = [
+        {"name": name, "floor": floor, "rows": [row | {"name": floor}]}
+        for name, floor in (("step", "frozen"), ("evaluation", "bare"))
+    ]
+    steps = {"settings": settings, "parts": parts}
+    step, forward = flops.step(SHAPES["roberta-large"], 8, 100), flops.forward(SHAPES["roberta-large"], 8, 100)
+    peak = {"rates": {"fp32": 1.0, "bf16": 20 * step}}
+    lines = summary.collect([result("steps", peak), result("steps", steps)])["steps"]
+    assert [line["mfu"] for line in lines] == pytest.approx([0.5, 0.5 * forward / step])
+    lines = summary.collect([result("steps", steps)])["steps"]
+    assert [line["mfu"] for line in lines] == [None, None]
 
 
 def test_every_item_has_a_name_of_its_own_and_a_command_that_is_accepted():

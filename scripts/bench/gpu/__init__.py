@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.command import positive
 from bench.gpu import items, summary
-from bench.gpu.page import page
+from bench.gpu.page import brief, page
 from bench.gpu.plan import PARTS, Item, all_items
 from bench.output import plural, publish
 from dcft.errors import UserError
@@ -46,10 +46,12 @@ def main(arguments: argparse.Namespace) -> None:
     results = [result for item in planned if (result := items.read(files[item])) is not None]
     if not results:
         raise UserError(f"{arguments.output} has no result {prefix}-*.json; run python scripts/bench gpu first")
-    first = next((result["report"] for result in results if result["report"]), {})
+    reports = [result["report"] for result in results if result["report"] is not None]
+    first = next((report for report in reports if "hardware" in report), {})  # those of tests have none
     settings = {"device": arguments.device, "done": len(results), "of": len(planned)}
     machine = {name: first[name] for name in ("hardware", "versions", "git") if name in first}
-    publish(arguments.output, prefix, {"settings": settings, **machine, **summary.collect(results)}, page)
+    report = {"settings": settings, **machine, **summary.collect(results)}
+    publish(arguments.output, prefix, report, page, brief)
     done = sum(files[item].exists() for item in chosen or planned)
     of = len(chosen or planned)
     rest = "" if done == of else "; the same command goes on"

@@ -6,6 +6,11 @@ from bench.gpu.plan import PARTS
 from bench.output import plural, table
 
 
+def brief(report: dict[str, Any]) -> list[str]:
+    """What to switch on, and what has no result."""
+    return page(report | {part: [] for part in PARTS})
+
+
 def page(report: dict[str, Any]) -> list[str]:
     """The rows of all parts as Markdown; parts without a result are left out."""
     s = report["settings"]

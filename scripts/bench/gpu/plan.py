@@ -90,7 +90,7 @@ def test_files() -> list[str]:
 
 def _tests(path: str) -> Item:
     name = path.removeprefix("tests/").removesuffix(".py").replace("/test_", "-")
-    return Item("tests", f"tests-{name}", ("-m", "pytest", "-n", "0", "-m", "gpu", path))
+    return Item("tests", f"tests-{name}", ("-m", "pytest", "-m", "gpu", path))
 
 
 def _bench(part: str, name: str, *words: object, fallback: tuple[str, ...] = ()) -> Item:
