@@ -12,7 +12,7 @@ SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $
 	$(if $(JOBS),hydra.launcher.n_jobs=$(JOBS)) $(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench test test-all lint audit dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench gpu test test-all lint audit dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ figures: setup  ## draw figures from records and the paper's numbers, PDF and PN
 
 bench: setup  ## time a training step of every method on three backbones' shapes, side by side: minutes; ARGS=
 	$(RUN) scripts/bench step $(ARGS)
+
+gpu: setup  ## on a machine with a GPU: tests, options, steps, cells at once; 8 minutes a call, then call it again; ARGS=
+	@$(RUN) scripts/bench gpu $(ARGS)
 
 report: setup  ## write results/report.html, one page with everything there is: RESULTS=
 	$(RUN) scripts/report.py $(if $(RESULTS),--results $(RESULTS))

@@ -54,6 +54,14 @@ def pytest_collection_modifyitems(items) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def any_device(request, monkeypatch):
+    """The name of a device; runs the test on a CPU, and on a GPU where there is one. Cells run on it."""
+    if request.param == "cpu":
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    return request.param
+
+
 composer = cache(Composer)  # reads each YAML file once
 
 

@@ -17,9 +17,13 @@ MEASUREMENTS = {  # name: (module, description)
     "variants": ("bench.variants", "ways to compute the update of one layer: the suite's, and those it rejected"),
     "recipe": ("bench.recipe", "training speed on RTE against Hugging Face's example recipe"),
     "tokens": ("bench.tokens", "padding of every task, and the time to build a batch"),
+    "options": ("bench.options", "attention=flash, compile=true and precision=bf16 on the same training step"),
+    "peak": ("bench.peak", "rate of a large matrix product"),
     "precision": ("bench.precision", "scores and times of bf16 against those of fp32"),
     "sweep": ("bench.sweep", "cells per hour of a sweep, by the number of cells that run at once"),
+    "replicas": ("bench.replicas", "several seeds trained at once on one frozen backbone, against one after another"),
     "start": ("bench.start", "start-up time of commands"),
+    "gpu": ("bench.gpu", "all of the above that one GPU decides, in parts of minutes, and what to switch on"),
 }
 
 

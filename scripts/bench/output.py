@@ -10,25 +10,23 @@ from dcft.results import atomic, provenance, records
 Page = Callable[[dict[str, Any]], list[str]]
 
 
-def publish(folder: Path, name: str, report: dict[str, Any], page: Page) -> None:
+def publish(folder: Path, name: str, report: dict[str, Any], page: Page, brief: Page | None = None) -> None:
     """Write `NAME.json` and `NAME.md`, print the page and the path of the JSON file.
 
     Args:
         folder: results/bench.
         name: of the files, without suffix.
-        report: settings and numbers. Versions, git state and time are added; the hardware too, where it is missing.
+        report: settings and numbers. Time is added; hardware, versions and git state too, where they are missing.
         page: makes a whole report lines of Markdown.
+        brief: makes what is printed of it, for a long page.
     """
-    report = report | {
-        "hardware": report.get("hardware") or provenance.hardware(),
-        "versions": provenance.versions(),
-        "git": provenance.git(),
-        "finished": records.now(),
-    }
+    made_with = {"hardware": provenance.hardware, "versions": provenance.versions, "git": provenance.git}
+    report = report | {name: report.get(name) or ask() for name, ask in made_with.items()}
+    report |= {"finished": records.now()}
     text, path = render(report, page), folder / f"{name}.json"
     atomic.write(path, json.dumps(report, indent=1, allow_nan=False) + "\n")
     atomic.write(path.with_suffix(".md"), text)
-    print(text, end="")
+    print(render(report, brief) if brief else text, end="")
     print(path)
 
 

@@ -18,7 +18,7 @@ from bench.output import plural, publish, table
 from dcft.errors import UserError
 from dcft.results import records
 
-SETTINGS = ("model", "launcher", "cells", "steps", "rounds")
+SETTINGS = ("model", "settings", "launcher", "cells", "steps", "rounds")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=positive, default=40, help="training steps of a cell, 16 rows each; it evaluates once")
     add("--rounds", type=positive, default=2, help="number of times that each sweep runs")
     add("--model", default="minilm-l6", help="backbone of all cells")
+    add("--settings", nargs="+", default=[], metavar="SETTING", help="further settings of all cells, key=value each")
     add("--launcher", default="local", choices=["local", "joblib"], help="hydra/launcher of the sweep")
 
 
@@ -68,6 +69,7 @@ def measure(at_once: int, arguments: argparse.Namespace) -> tuple[dict[str, Any]
     settings = ["table=demo", "only=toy_pair", "methods=lora", f"seeds={arguments.cells}", f"model={arguments.model}"]
     settings += [f"train.max_steps={arguments.steps}", f"eval.every={arguments.steps}", "train.batch_size=16"]
     settings += [f"hydra/launcher={arguments.launcher}", f"hydra.launcher.n_jobs={at_once}"]
+    settings += arguments.settings
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         suite.run([*settings, "data.max_eval=64", "results.dir=results"], Path(folder))
@@ -97,8 +99,9 @@ def page(report: dict[str, Any]) -> list[str]:
         seconds = f"{wall:.0f} ({min(walls):.0f} to {max(walls):.0f})"
         speeds = [f"{3600 * settings['cells'] / wall:.0f}", f"{throughput:.0f}"]
         lines.append([at_once, sweeps[0]["threads"], seconds, *speeds, f"{peak:.0f}"])
+    model = " ".join([settings["model"], *settings.get("settings", [])])
     return [
-        f"{settings['cells']} cells (LoRA on toy_pair, {settings['model']}, {settings['steps']} steps of 16 rows, one "
+        f"{settings['cells']} cells (LoRA on toy_pair, {model}, {settings['steps']} steps of 16 rows, one "
         f"evaluation) by hydra/launcher={settings['launcher']}. Seconds: the whole command with start-up, median and "
         f"range of {plural(settings['rounds'], 'round')}. Rows/s: of all cells at once while they train, "
         f"without start-up. Peak: memory of one cell{' on the GPU' if report['hardware']['gpu'] else ''}, in MB.",

@@ -1,13 +1,17 @@
 """compile=true: the same losses, a few shapes, no recompiling, and one line where there is no compiler."""
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 
-from dcft.backbones import compilation
+from dcft.backbones import compilation, load
 from dcft.results import records
+from dcft.training import methods
 from dcft.training.run import run_cell
 from dcft.training.trainer import CellTrainer
-from tests.conftest import SHORT
+from tests.conftest import SHORT, configure
 
 NO_DROPOUT = ["+model.random.hidden_dropout_prob=0", "+model.random.attention_probs_dropout_prob=0"]
 NO_DROPOUT += ["train.cls_dropout=0"]  # compiled code draws other masks
@@ -55,6 +59,29 @@ def test_losses_are_those_of_eager_and_shapes_are_few(cell, rte, monkeypatch, mo
     variants = 2 * (2 if model == "tiny-bert" else 1)  # BERT drops a mask that masks nothing
     assert 0 < counters["stats"]["unique_graphs"] <= variants * len(shapes) + 1  # and the one that tries the compiler
     assert not counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["tiny-deberta", "tiny-bert"])
+def test_logits_and_gradients_are_those_of_eager(any_device, model):
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    config = configure("task=toy_pair", f"model={model}", "kernel=4")
+    eager = methods.prepare(load.load_backbone(config).model, config).model.eval().to(any_device)
+    for parameter in eager.parameters():
+        if parameter.requires_grad:
+            nn.init.normal_(parameter, std=0.2)
+    compiled = copy.deepcopy(eager)
+    compilation.use(load.layers(compiled))
+    words = torch.randint(5, 500, (4, 32), device=any_device)
+    inputs = {"input_ids": words, "attention_mask": torch.ones_like(words), "labels": words[:, 0] % 2}
+    outputs = [each(**inputs) for each in (eager, compiled)]
+    for output in outputs:
+        output.loss.backward()
+    torch.testing.assert_close(outputs[1].logits, outputs[0].logits, rtol=1e-4, atol=1e-5)
+    for (name, one), other in zip(eager.named_parameters(), compiled.parameters(), strict=True):
+        if one.requires_grad:
+            assert (other.grad - one.grad).abs().max() <= 1e-4 * one.grad.abs().max(), name
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ On a CPU the package's PyTorch backend stands in for its kernels: the same modul
 """
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ SHAPES = {
     "v2-xxlarge": ["+model.random.conv_kernel_size=3", "+model.random.conv_act=gelu"],  # a convolution after layer 1
     "unshared": ["model.random.share_att_key=false"],  # positions have projections of their own
 }
+BACKENDS = {"cpu": "torch", "cuda": "triton"}
 WITH_KERNEL = ["model.random.hidden_size=128", "model.random.num_attention_heads=4"]  # heads of 32
 
 
@@ -125,24 +127,34 @@ def test_what_has_no_kernel_is_refused(package):
         flash_attention.use(load.load_backbone(configure("task=toy_pair", "model=tiny-deberta")).model)
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_kernels_compute_what_transformers_computes(package, shape):
-    plain, flashed = (m.cuda() for m in twice("triton", "kernel=4", *WITH_KERNEL, *SHAPES[shape]))
-    assert_same(plain, flashed, batch("cuda"), 1e-4)
+def test_the_kernels_compute_what_transformers_computes(package, any_device, shape):
+    models = twice(BACKENDS[any_device], "kernel=4", *WITH_KERNEL, *SHAPES[shape])
+    plain, flashed = (model.to(any_device) for model in models)
+    assert_same(plain, flashed, batch(any_device), 1e-4)
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("method", ["dcft", "lora", "vera"])
-def test_the_kernels_compute_the_same_in_bfloat16(package, method):
+def test_in_bfloat16_the_kernels_are_off_by_its_rounding_alone(package, any_device, method):
+    """Against float32: two ways to round differ from each other by more, and transformers' own fails for VeRA."""
     targets = ["kernel=4"] if method == "dcft" else ["targets=qv"]
-    plain, flashed = (m.cuda() for m in twice("triton", f"method={method}", *targets, *WITH_KERNEL))
-    with torch.autocast("cuda", torch.bfloat16):
-        assert_same(plain, flashed, batch("cuda"), 0.05)
+    models = twice(BACKENDS[any_device], f"method={method}", *targets, *WITH_KERNEL)
+    exact, flashed = (model.to(any_device) for model in models)
+    inputs, found = batch(any_device), {}
+    for model in (exact, flashed):
+        with torch.autocast(any_device, torch.bfloat16, enabled=model is flashed):
+            output = model(**inputs)
+        output.loss.backward()
+        gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.requires_grad]
+        found[model] = output.logits.float().flatten(), torch.cat(gradients)
+    for rounded, expected in zip(found[flashed], found[exact], strict=True):
+        assert 0 < (rounded - expected).norm() < 0.1 * expected.norm()
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_cell_trains_with_the_kernels(package, cell, precision):
+def test_a_cell_trains_with_the_kernels(package, cell, any_device, monkeypatch, precision):
+    if any_device == "cpu":
+        monkeypatch.setattr(flash_attention, "require", lambda: None)
+        monkeypatch.setattr(flash_attention, "use", partial(flash_attention.use, backend="torch"))
     settings = ["task=toy_pair", "model=tiny-deberta", "kernel=4", *WITH_KERNEL, *SHORT, f"precision={precision}"]
     assert records.read(run_cell(cell(*settings, "attention=flash"))).status == "done"

@@ -48,12 +48,13 @@ def classifier(dtype=torch.float64, dropout=0.0, **options):
     return AutoModelForSequenceClassification.from_config(config).to(dtype)
 
 
-def batch(length, rows=3):
+def batch(length, rows=3, device="cpu"):
     generator = torch.Generator().manual_seed(length)
     mask = torch.ones(rows, length, dtype=torch.long)
     mask[1, length // 2 + 1 :] = 0
     ids = torch.randint(5, 100, (rows, length), generator=generator)
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.arange(rows) % 2}
+    inputs = {"input_ids": ids, "attention_mask": mask, "labels": torch.arange(rows) % 2}
+    return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
 def lean(model):
@@ -70,12 +71,13 @@ def gradients(model, inputs):
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_logits_and_gradients_are_those_of_transformers(options):
-    plain = classifier(**options)
+def test_logits_and_gradients_are_those_of_transformers(options, any_device):
+    plain = classifier(**options).to(any_device)
     twin = lean(plain)
     for length in (1, 2, 8, 9, 17, 40, 64):  # within the exact buckets, the logarithmic ones, and all of them
-        logits, grads = gradients(plain, batch(length))
-        own_logits, own_grads = gradients(twin, batch(length))
+        inputs = batch(length, device=any_device)
+        logits, grads = gradients(plain, inputs)
+        own_logits, own_grads = gradients(twin, inputs)
         torch.testing.assert_close(own_logits, logits, rtol=0, atol=1e-13)
         assert own_grads.keys() == grads.keys()
         for name, grad in grads.items():

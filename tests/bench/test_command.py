@@ -29,6 +29,18 @@ from tests.conftest import ROOT
         ("tokens --data-root /nowhere", "--data-root /nowhere is not a folder"),
         ("recipe --data-root /nowhere", "/nowhere/glue/RTE/train.tsv does not exist"),
         ("precision --seeds 1", "--seeds 1: give at least 2"),
+        ("replicas --model bert", "--model: invalid choice: 'bert' .*deberta-v2-xxlarge"),
+        ("replicas --row full", "--row: invalid choice: 'full' .*dcft-d8"),
+        ("replicas --model tiny-bert --layers 3", "--layers 3: tiny-bert has 2"),
+        ("replicas --length 513", "--length 513: give 1 to 512 tokens"),
+        ("gpu --part step", "--part: invalid choice: 'step' .*steps.*table"),
+        ("gpu --minutes 0", "--minutes: 0 is not a whole number of at least 1"),
+        (
+            "gpu --device cpu --part table",
+            "results/bench has no result gpu-trial-.*; run python scripts/bench gpu first",
+        ),
+        ("options --without fp32", "--without: invalid choice: 'fp32' .*compile=true"),
+        ("options --length 513", "--length 513: give 1 to 512 tokens"),
         ("sweep --cells 2", "--cells 2: give at least 8"),
         (
             "precision --tasks toy_cls --model tiny-bert --method method=dcft kernel=0",

@@ -9,7 +9,7 @@ from bench.command import MEASUREMENTS
 from bench.output import render
 from tests.conftest import ROOT
 
-REPORTS = sorted((ROOT / "results" / "bench").glob("*.json"))
+REPORTS = [path.with_suffix(".json") for path in sorted((ROOT / "results" / "bench").glob("*.md"))]
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)

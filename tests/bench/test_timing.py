@@ -1,5 +1,7 @@
 """Rounds, ratios and memory."""
 
+import time
+
 import pytest
 import torch
 from hypothesis import given
@@ -44,14 +46,20 @@ def test_every_round_runs_every_row_once_in_changing_order():
     assert all(time >= 0 for ms in times.values() for time in ms)
 
 
+def test_a_time_is_that_of_the_work_and_not_of_its_launch(any_device):
+    cycles = 100_000_000  # 20 ms at 5 GHz; no GPU's clock is faster
+    work = {"cpu": lambda: time.sleep(0.02), "cuda": lambda: torch.cuda._sleep(cycles)}[any_device]
+    assert milliseconds(work, torch.device(any_device), calls=2) >= 20
+
+
 def test_the_time_of_several_calls_is_their_mean():
     called = []
     assert milliseconds(lambda: called.append(1), CPU, calls=5) >= 0
     assert len(called) == 5
 
 
-def test_allocated_memory_is_the_peak_above_what_was_allocated_before():
-    kept = torch.zeros(1000)
+def test_allocated_memory_is_the_peak_above_what_was_allocated_before(any_device):
+    kept = torch.zeros(1000, device=any_device)
 
     def workload():
         first = kept + 1  # 4000 bytes
@@ -59,7 +67,12 @@ def test_allocated_memory_is_the_peak_above_what_was_allocated_before():
         del first
         return second + 1  # 8000 + 8000, after the first is gone: 16000
 
-    assert 16000 <= memory.allocated(workload, CPU) < 16500
+    workload()  # on a GPU the first call loads kernels
+    assert 16000 <= memory.allocated(workload, torch.device(any_device)) < 16500
+
+
+def test_memory_that_was_allocated_before_does_not_count():
+    kept = torch.zeros(1000)
     assert memory.allocated(lambda: kept.sum(), CPU) < 500
 
 

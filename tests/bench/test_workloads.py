@@ -167,7 +167,7 @@ def test_the_pass_of_a_layer_changes_nothing(workloads):
         assert all(parameter.grad is None for parameter in layer.parameters())
 
 
-@pytest.mark.parametrize("model", ["deberta-v3-base", "roberta-large"])
+@pytest.mark.parametrize("model", SHAPES)
 def test_the_shapes_are_those_of_the_backbones(model):
     with torch.device("meta"):
         built = backbones.build(model)

@@ -124,7 +124,7 @@ def test_bitfit_trains_every_bias_and_the_head():
 
 
 @pytest.mark.parametrize("optimizer", ["null", "lorafa"])
-def test_lora_fa_never_trains_a(optimizer, cell, monkeypatch):
+def test_lora_fa_never_trains_a(optimizer, cell, any_device, monkeypatch):
     config = cell("task=toy_cls", "model=tiny-bert", "method=lora_fa", f"method.optimizer={optimizer}", *TWO_STEPS)
     record, trainer, before = train(config, monkeypatch)
     changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}

@@ -106,7 +106,7 @@ QUICK = ("full", "lora", "dcft", "adalora, cutting", "sora")  # CI tests the res
 @pytest.mark.parametrize(
     "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 )
-def test_ten_steps_are_five_an_interruption_and_five_more_bit_for_bit(case, tmp_path, monkeypatch):
+def test_ten_steps_are_five_an_interruption_and_five_more_bit_for_bit(case, any_device, tmp_path, monkeypatch):
     interrupted = configure(*TEN_STEPS, *CASES[case], *folders(tmp_path, "interrupted"))
     watched(interrupted, monkeypatch, stop=7)
     straight = configure(*TEN_STEPS, *CASES[case], *folders(tmp_path, "straight"))
@@ -116,7 +116,7 @@ def test_ten_steps_are_five_an_interruption_and_five_more_bit_for_bit(case, tmp_
 
 
 @pytest.mark.slow
-def test_a_compiled_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
+def test_a_compiled_run_goes_on_bit_for_bit(any_device, tmp_path, monkeypatch):
     settings = [*TEN_STEPS, "kernel=4", "compile=true"]
     interrupted = configure(*settings, *folders(tmp_path, "interrupted"))
     watched(interrupted, monkeypatch, stop=7)

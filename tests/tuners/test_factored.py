@@ -13,11 +13,12 @@ from dcft.tuners.dcft import DcftLayer
 from dcft.tuners.factored import factored_linear, project
 
 
-def operands(dtype=torch.float64, bias=True):
+def operands(dtype=torch.float64, bias=True, device="cpu"):
     generator = torch.Generator().manual_seed(0)
     shapes = {"x": (2, 3, 5), "weight": (4, 5), "bias": (4,), "left": (4, 2), "right": (2, 5)}
     tensors = {
-        name: torch.randn(shape, generator=generator).to(dtype).requires_grad_() for name, shape in shapes.items()
+        name: torch.randn(shape, generator=generator).to(device, dtype).requires_grad_()
+        for name, shape in shapes.items()
     }
     return tensors if bias else tensors | {"bias": None}
 
@@ -26,14 +27,14 @@ def forward(x, *layer):
     return factored_linear(x, layer)[0]
 
 
-def stack(*sizes, config=None, dtype=torch.float64):
+def stack(*sizes, config=None, dtype=torch.float64, device="cpu"):
     """Linear layers and activations with an adapter on each, away from its start."""
     torch.manual_seed(0)
     layers = [layer for pair in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(*pair), nn.Tanh())]
     names = [str(i) for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)]
     config = config or DcftConfig(kernel_size=4, stride=2, rank=2, scaling=3.0)
     config.target_modules = set(names)
-    model = peft.get_peft_model(nn.Sequential(*layers), config).to(dtype)
+    model = peft.get_peft_model(nn.Sequential(*layers), config).to(device, dtype)
     for parameter in model.parameters():
         if parameter.requires_grad:
             nn.init.normal_(parameter, std=0.5)
@@ -41,8 +42,8 @@ def stack(*sizes, config=None, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_gradients_of_all_operands_are_exact(bias):
-    tensors = operands(bias=bias)
+def test_gradients_of_all_operands_are_exact(bias, any_device):
+    tensors = operands(bias=bias, device=any_device)
     expected = F.linear(tensors["x"], tensors["weight"] + tensors["left"] @ tensors["right"], tensors["bias"])
     torch.testing.assert_close(forward(*tensors.values()), expected)
     assert torch.autograd.gradcheck(forward, tuple(tensors.values()))
@@ -99,14 +100,14 @@ def test_any_number_of_leading_dimensions(shape):
     assert tensors["x"].grad.shape == shape
 
 
-def test_autocast_rounds_products_and_nothing_else():
-    tensors = operands(torch.float32)
-    with torch.autocast("cpu", torch.bfloat16):
+def test_autocast_rounds_products_and_nothing_else(any_device):
+    tensors = operands(torch.float32, device=any_device)
+    with torch.autocast(any_device, torch.bfloat16):
         y = forward(*tensors.values())
         theirs = F.linear(tensors["x"], tensors["weight"], tensors["bias"])
     assert y.dtype == theirs.dtype == torch.bfloat16
     y.float().square().sum().backward()
-    exact = operands()
+    exact = operands(device=any_device)
     forward(*exact.values()).square().sum().backward()
     for name, tensor in tensors.items():
         assert tensor.grad.dtype == torch.float32
@@ -173,9 +174,9 @@ def test_factors_are_forgotten_after_a_forward_pass_even_one_that_fails():
 
 
 @pytest.mark.parametrize("config", [None, SoraConfig(r=3)], ids=["dcft", "sora"])
-def test_merged_for_an_evaluation_and_unmerged_to_the_bit(config):
-    model = stack(8, 12, 8, config=config, dtype=torch.float32)
-    x = torch.randn(3, 8)
+def test_merged_for_an_evaluation_and_unmerged_to_the_bit(config, any_device):
+    model = stack(8, 12, 8, config=config, dtype=torch.float32, device=any_device)
+    x = torch.randn(3, 8, device=any_device)
     before = copy.deepcopy(model.state_dict())
     expected = model(x)
     with merged(model):

@@ -16,14 +16,15 @@ from bench.step.rows import EVALUATION, PARTS, STEP, choose
 from dcft.errors import UserError
 
 MODELS = ["deberta-v3-base", "roberta-large", "minilm-l6"]
+LARGE = ["deberta-v2-xxlarge"]  # for a GPU
 TINY = ["tiny-bert", "tiny-deberta", "tiny-roberta"]  # to try the command
 LONGEST = 512  # tokens; each backbone has that many positions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    models = f"backbones whose shapes are measured; default: {', '.join(MODELS)}; also {', '.join(TINY)}"
-    add("--model", nargs="+", default=MODELS, choices=MODELS + TINY, metavar="MODEL", help=models)
+    models = f"backbones whose shapes are measured; default: {', '.join(MODELS)}; also {', '.join(LARGE + TINY)}"
+    add("--model", nargs="+", default=MODELS, choices=MODELS + LARGE + TINY, metavar="MODEL", help=models)
     names = [*STEP, *EVALUATION]
     add("--rows", nargs="+", choices=names, metavar="ROW", help=f"default: all of {', '.join(names)}")
     add("--parts", nargs="+", default=[*PARTS], choices=PARTS, metavar="PART", help=f"default: {', '.join(PARTS)}")

