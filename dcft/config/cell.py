@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -152,8 +153,7 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     part = {
         key: value
         for key, value in flatten(settings).items()
-        if not any(f"{key}.".startswith(f"{name}.") for name in NOT_PART)
-        and (key not in DEFAULTS or value != DEFAULTS[key])
+        if _counts(key) and (key not in DEFAULTS or value != DEFAULTS[key])
     }
     if settings["task"]["kind"] == "span":  # the head of such a model has another name
         part.pop("model.head")
@@ -163,6 +163,12 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     if peft is not None and "target_modules" not in peft:  # the method asks which matrices `targets` chooses
         part["target_modules"] = chosen_matrices(settings["model"]["matrices"], settings["targets"])
     return part
+
+
+@cache
+def _counts(key: str) -> bool:
+    """Whether a setting, by its dotted name, counts for a cell's name."""
+    return not any(f"{key}.".startswith(f"{name}.") for name in NOT_PART)
 
 
 def chosen_matrices(matrices: dict[str, str], targets: str) -> list[str]:
