@@ -3,26 +3,31 @@
 The check happens before anything is read or written.
 """
 
-import re
+import copy
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
 
 from dcft.config.cell import RunConfig
 from dcft.config.conf import unknown_setting
-from dcft.config.recipe_sources import trace_sources
+from dcft.config.interpolation import resolve
+from dcft.config.recipe_sources import training_values
 from dcft.config.schema import TARGETS
 from dcft.errors import UserError
 
+SCHEMA = TypeAdapter(RunConfig)
 
-def build(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
+
+def build(cfg: DictConfig | dict[str, Any], overrides: Sequence[str] = ()) -> RunConfig:
     """Check a composed configuration and turn it into a `RunConfig`.
 
     Args:
-        cfg: what Hydra composed (with or without its `hydra` node).
+        cfg: what Hydra or a `Composer` composed (with or without the `hydra` node).
         overrides: what the command line gave, as Hydra lists it ("train.lr=1e-3"); named as the source of those values.
 
     Returns:
@@ -31,29 +36,33 @@ def build(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     Raises:
         UserError: for an unknown key, a wrong type, a missing or an impossible value.
     """
-    raw = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
-    raw.pop("hydra", None)
-    sources = trace_sources(cfg, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
+    raw = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else copy.deepcopy(cfg)
+    settings = cast(dict[str, Any], raw)
+    settings.pop("hydra", None)
+    values = training_values(settings, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
+    for key, found in values.items():
+        *groups, name = key.split(".")
+        reduce(dict.__getitem__, groups, settings)[name] = found.value
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), raw)
-        OmegaConf.resolve(merged)
-        missing = sorted(OmegaConf.missing_keys(merged))
-        if missing:
-            raise UserError(f"{missing[0]} has no value; give {missing[0]}=...")
-        config = cast(RunConfig, OmegaConf.to_object(merged))
+        config = SCHEMA.validate_python(resolve(settings))
     except OmegaConfBaseException as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(f"{error.full_key}: {str(error).strip().splitlines()[0]}") from error
+    except ValidationError as error:
+        raise UserError(_first(error)) from error
     config.recipe = {}  # every value has reached its field by now
-    config.recipe_source = sources
+    config.recipe_source = {key: found.source for key, found in values.items()}
     _check(config)
     return config
 
 
-def _one_line(error: OmegaConfBaseException) -> str:
-    first = str(error).strip().splitlines()[0]
-    if match := re.match(r"Key '(.+?)' not in '\w+'", first):
-        return unknown_setting(error.full_key or match[1])
-    return f"{error.full_key}: {first}" if error.full_key else first
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "unexpected_keyword_argument":
+        return unknown_setting(key)
+    if first["type"] == "missing" or first["input"] == MISSING:
+        return f"{key} has no value; give {key}=..."
+    return f"{key}={first['input']}: {first['msg']}"
 
 
 def _check(config: RunConfig) -> None:

@@ -3,12 +3,15 @@
 import hashlib
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import ConfigDict
+
 from dcft.config.digests import data_identity, model_identity
 from dcft.config.flatten import flatten
-from dcft.config.schema import TARGETS, Data, Directory, Eval, Method, Model, Task, Tracker, Train
+from dcft.config.schema import TARGETS, Data, Directory, Eval, Method, Model, Task, Tracker, Train, Whole
 from dcft.errors import UserError
 
 IDENTITY_VERSION = 2  # raise it when the same settings begin to mean another experiment
@@ -62,6 +65,8 @@ SPAN_ONLY = ("task.doc_stride", "task.max_answer_length", "task.n_best", "task.n
 class RunConfig:
     """One cell, ready to run. `recipe_source` names the source of every training value."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)  # data.root=2024, labels: [0, 1]
+
     task: Task
     model: Model
     method: Method
@@ -70,16 +75,16 @@ class RunConfig:
     eval: Eval
     preset: str
     targets: str = "all"
-    seed: int = 6
+    seed: Whole = 6
     precision: str = "fp32"
     attention: str = "lean"
     dropout: str = "torch"
     compile: bool = False
     fsdp: bool = False
-    kernel: int | None = None
-    stride: int | None = None
-    rank: int | None = None
-    bottleneck: int | None = None
+    kernel: Whole | None = None
+    stride: Whole | None = None
+    rank: Whole | None = None
+    bottleneck: Whole | None = None
     tracker: Tracker = field(default_factory=Tracker)
     results: Directory = field(default_factory=lambda: Directory("results"))
     outputs: Directory = field(default_factory=lambda: Directory("outputs"))
@@ -149,8 +154,7 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     part = {
         key: value
         for key, value in flatten(settings).items()
-        if not any(f"{key}.".startswith(f"{name}.") for name in NOT_PART)
-        and (key not in DEFAULTS or value != DEFAULTS[key])
+        if _counts(key) and (key not in DEFAULTS or value != DEFAULTS[key])
     }
     if settings["task"]["kind"] == "span":  # the head of such a model has another name
         part.pop("model.head")
@@ -160,6 +164,12 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     if peft is not None and "target_modules" not in peft:  # the method asks which matrices `targets` chooses
         part["target_modules"] = chosen_matrices(settings["model"]["matrices"], settings["targets"])
     return part
+
+
+@cache
+def _counts(key: str) -> bool:
+    """Whether a setting, by its dotted name, counts for a cell's name."""
+    return not any(f"{key}.".startswith(f"{name}.") for name in NOT_PART)
 
 
 def chosen_matrices(matrices: dict[str, str], targets: str) -> list[str]:

@@ -26,15 +26,14 @@ class TrainingValue:
 class Recipe:
     """The training values of one composed configuration."""
 
-    def __init__(self, config: DictConfig):
+    def __init__(self, config: dict[str, Any]):
         """Read the rows.
 
         Args:
-            config: composed; its nodes `recipe`, `task`, `model` and `method` are read.
+            config: composed; its `recipe` and the names of its task, model and method are read.
         """
-        recipe = cast(dict[str, Any], OmegaConf.to_container(config.recipe, resolve=True))
-        self._rows = list(_rows(recipe))
-        self._cell = {kind: config[kind].name for kind in ("task", "model", "method")}
+        self._rows = list(_rows(config["recipe"]))
+        self._cell = {kind: config[kind]["name"] for kind in ("task", "model", "method")}
 
     def find(self, name: str) -> TrainingValue | None:
         """A value of the last row that has it, or the quotient of two ("lora_alpha/init_rank"); None if no row has it.
@@ -95,7 +94,7 @@ def _quotient(name: str, dividend: TrainingValue, divisor: TrainingValue) -> Tra
 
 
 def _resolve(name: str, *, _root_: DictConfig) -> Any:
-    found = Recipe(_root_).find(name)
+    found = Recipe(cast(dict[str, Any], OmegaConf.to_container(_root_))).find(name)
     if found is None:
         raise InterpolationKeyError(f"the recipe has no {name} for preset={_root_.preset}")
     return found.value

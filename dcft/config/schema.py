@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Strict
+
+Whole = Annotated[int, Strict()]  # 8 but not 8.0, which `${kernel}` elsewhere would see
 
 TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
     "qk": ("query", "key"),
@@ -50,17 +54,17 @@ class Task:
     score: list[str]  # the metrics whose mean is the record's score
     format: str  # of the local files: tsv or squad
     files: dict[str, str]  # split -> path below data.root
-    rows: dict[str, int]  # of each complete split (paper, Tables 7 and 8)
+    rows: dict[str, Whole]  # of each complete split (paper, Tables 7 and 8)
     printed: list[str] = field(default_factory=list)  # the metrics that tables print; empty: those of the score
     hub: Hub = field(default_factory=Hub)
     columns: dict[str, str] = field(default_factory=dict)  # text, pair, label -> heading in the local file
     header: list[str] | None = None  # headings, for a file without a header line
     labels: list[str] = field(default_factory=list)  # class names in the Hub's order
-    malformed_rows: int = 0  # rows known to be broken in the official file; dropped, with a warning
+    malformed_rows: Whole = 0  # rows known to be broken in the official file; dropped, with a warning
     toy: bool = False
-    doc_stride: int | None = None  # span tasks: tokens that neighbouring windows of a paragraph share
-    max_answer_length: int | None = None  # span tasks: tokens
-    n_best: int | None = None  # span tasks: candidates for the first and for the last token
+    doc_stride: Whole | None = None  # span tasks: tokens that neighbouring windows of a paragraph share
+    max_answer_length: Whole | None = None  # span tasks: tokens
+    n_best: Whole | None = None  # span tasks: candidates for the first and for the last token
     null_threshold: float | None = None  # "no answer" wins if it scores higher by more; None: every question has one
 
 
@@ -110,29 +114,29 @@ class Method:
 
 @dataclass
 class Data:
-    max_length: int
+    max_length: Whole
     root: str | None = None
-    max_train: int | None = None
-    max_eval: int | None = None
+    max_train: Whole | None = None
+    max_eval: Whole | None = None
 
 
 @dataclass
 class Train:
     lr: float
     epochs: float
-    batch_size: int
+    batch_size: Whole
     warmup: float
     weight_decay: float
     clip: float
     cls_dropout: float | None
-    max_steps: int | None = None
+    max_steps: Whole | None = None
     group_by_length: bool = True
 
 
 @dataclass
 class Eval:
-    every: int
-    batch_size: int = 64
+    every: Whole
+    batch_size: Whole = 64
 
 
 @dataclass

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
+PADDING = 0.045  # of an evaluation: computed tokens that are padding, for each real one
 BATCHES_PER_GROUP = 50  # rows are sorted by length within so many batches: more need less padding and mix rows less
 
 
@@ -118,12 +119,14 @@ class ProcessBatches(Sampler[list[int]]):
 
     Args:
         sampler: the order of all rows; a list if the order is the same in every epoch. A list's last batch is short.
-        batch_size: rows of a batch, over all processes.
+        batch_size: rows of a batch, or of each batch, over all processes.
         process: index of this process, from 0.
         processes: number of processes.
     """
 
-    def __init__(self, sampler: Sampler[int] | Sequence[int], batch_size: int, process: int, processes: int):
+    def __init__(
+        self, sampler: Sampler[int] | Sequence[int], batch_size: int | list[int], process: int, processes: int
+    ):
         self.sampler = sampler
         self.batch_size = batch_size
         self.process = process
@@ -133,7 +136,8 @@ class ProcessBatches(Sampler[list[int]]):
         self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.sampler) / self.batch_size)
+        size = self.batch_size
+        return len(size) if isinstance(size, list) else math.ceil(len(self.sampler) / size)
 
     def __iter__(self):
         rows = iter(self.sampler)
@@ -150,9 +154,48 @@ class ProcessBatches(Sampler[list[int]]):
         return self.rows(batch) * self.processes / self._size(batch)
 
     def _size(self, batch: int) -> int:
+        if isinstance(self.batch_size, list):
+            return self.batch_size[batch]
         last = len(self) - 1
         short = getattr(self.sampler, "short_batch", last)
         return len(self.sampler) - last * self.batch_size if batch == short else self.batch_size
+
+
+def cut(lengths: np.ndarray, most: int) -> list[int]:
+    """Cut rows into few batches with little padding: at most `PADDING`, or what batches of one length each leave.
+
+    The cut is the cheapest one if a batch costs as much as so many tokens. That price begins high, which gives the
+    fewest batches, and is lowered until the padding is small enough.
+
+    Args:
+        lengths: tokens of each row as it is computed, in ascending order.
+        most: rows of the largest batch.
+
+    Returns:
+        The number of rows of each batch, in order.
+    """
+    price = most * lengths.mean()
+    while True:
+        starts = _cheapest(lengths, most, price)
+        sizes = np.diff([*starts, len(lengths)])
+        computed = (sizes * lengths[np.cumsum(sizes) - 1]).sum()
+        if computed <= (1 + PADDING) * lengths.sum() or price < 1:
+            return sizes.tolist()
+        price *= 0.75
+
+
+def _cheapest(lengths: np.ndarray, most: int, price: float) -> list[int]:
+    """Where the batches of the cheapest cut begin: by dynamic programming over the end of the last batch."""
+    costs, begins = np.zeros(len(lengths) + 1), np.zeros(len(lengths) + 1, dtype=int)
+    for end in range(1, len(lengths) + 1):
+        candidates = np.arange(max(0, end - most), end)
+        totals = costs[candidates] + (end - candidates) * lengths[end - 1]
+        begins[end] = candidates[totals.argmin()]
+        costs[end] = totals.min() + price
+    starts = [int(begins[len(lengths)])]
+    while starts[0]:
+        starts.insert(0, int(begins[starts[0]]))
+    return starts
 
 
 def loader(rows: Rows, batches: Iterable[list[int]], pin_memory: bool) -> DataLoader:
@@ -169,14 +212,18 @@ def _padded(length: int, multiple: int) -> int:
 
 
 def count_tokens(
-    lengths: np.ndarray, order: Sampler[int] | Sequence[int], batch_size: int, processes: int = 1, multiple: int = 1
+    lengths: np.ndarray,
+    order: Sampler[int] | Sequence[int],
+    batch_size: int | list[int],
+    processes: int = 1,
+    multiple: int = 1,
 ) -> dict[str, int]:
     """Tokens of one epoch: `real`, and `computed`, which includes padding.
 
     Args:
         lengths: tokens of each row.
         order: of the rows; a sampler gives the order of its current epoch.
-        batch_size: rows of a batch, over all processes.
+        batch_size: rows of a batch, or of each batch, over all processes.
         processes: number of processes; each pads its own rows of a batch.
         multiple: tokens; the length of a batch is a multiple of it.
     """

@@ -3,8 +3,6 @@
 from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from dcft.config.compose import Composer
 from dcft.config.recipe import Recipe
 
@@ -15,4 +13,4 @@ _composer = cache(Composer)  # reads each YAML file once
 def composed(task: str, preset: str = "table9") -> dict[str, Any]:
     """Task and recipe, as `python run.py task=TASK preset=PRESET method=dcft model=deberta-v3-base` composes them."""
     config = _composer()([f"task={task}", f"preset={preset}", "method=dcft", "model=deberta-v3-base"])
-    return {"task": OmegaConf.to_container(config.task, resolve=True), "recipe": Recipe(config)}
+    return {"task": config["task"], "recipe": Recipe(config)}

@@ -196,7 +196,8 @@ def from_json(text: str) -> Record:
         content = json.loads(text, parse_constant=_refuse_constant)
         if not isinstance(content, dict) or "cell" not in content:
             raise ValueError("it has no cell")
-        return ADAPTER.validate_json(json.dumps(upgrade(content)))
+        newest = upgrade(content)
+        return ADAPTER.validate_json(text if newest is content else json.dumps(newest))
     except ValidationError as error:
         raise ValueError(_first(error)) from error
     except (KeyError, TypeError, AttributeError) as error:

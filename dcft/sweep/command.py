@@ -14,7 +14,6 @@ from dcft.results.sweeps import Cell, Store, Sweep
 from dcft.sweep import launch, plan, preflight
 from dcft.sweep.estimate import Estimator, duration
 from dcft.sweep.request import Request
-from dcft.views import tables
 
 
 def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
@@ -129,6 +128,8 @@ def _report(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], reasons:
 
 def _render(sweep: Sweep, results: Path) -> list[Path]:
     """Print our results, and write every view that has something to say."""
+    from dcft.views import tables  # loads pandas, which a plan does without
+
     paths = []
     for view in tables.views(sweep):
         grid = tables.build(sweep, results, view)

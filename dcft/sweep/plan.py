@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from dcft.config.build import build
-from dcft.config.cell import RunConfig
+from dcft.config.cell import RunConfig, record_place
 from dcft.config.compose import Composer
 from dcft.config.conf import CONF
 from dcft.config.digests import weight_files
@@ -77,7 +77,7 @@ def _local_files(request: Request) -> list[Path]:
 def _task_files(task: str, request: Request) -> dict[str, str]:
     path = request.file("task", task)
     own = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
-    return own.get("files") or Composer()([f"task={task}", *request.search_path]).task.files  # slow; of another file
+    return own.get("files") or Composer()([f"task={task}", *request.search_path])["task"]["files"]  # of another file
 
 
 def _stamp(path: Path) -> list[int]:
@@ -179,7 +179,7 @@ def _cell(config: RunConfig, overrides: list[str]) -> Cell:
     except UserError as error:  # the rest of the table can run
         cell.problem = str(error)
         return cell
-    cell.record = str(config.record_path.relative_to(config.results.dir))
+    cell.record = str(record_place(config.model.name, config.task.name, cell.name))
     limits = {split: config.data.max_train if split == "train" else config.data.max_eval for split in config.task.rows}
     rows = {split: min(n, limits[split] or n) for split, n in config.task.rows.items()}
     per_epoch = math.ceil(rows["train"] / config.train.batch_size)

@@ -3,6 +3,7 @@ a method's penalty, and an error at the first loss or score that is not finite."
 
 import math
 import time
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -113,9 +114,7 @@ class CellTrainer(Trainer):
         The model sees the rows in the order of their lengths, because batches of similar length need less padding.
         transformers' own loop repeats rows to fill the last batch, and counts them in the loss.
         """
-        order = self.eval_dataset.lengths.argsort(kind="stable")
-        size = self.args.eval_batch_size * self.args.world_size
-        process_batches = ProcessBatches(order.tolist(), size, self.args.process_index, self.args.world_size)
+        process_batches = self._share(self.args.process_index)
         loss_sum, outputs = 0.0, []
         self.model.eval()
         with merged(self.model), lean_attention.constant_weights(self.model):
@@ -125,13 +124,27 @@ class CellTrainer(Trainer):
                 loss_sum += loss.item() * rows
                 columns = [part.float().cpu().numpy() for part in (logits if isinstance(logits, tuple) else (logits,))]
                 outputs += list(zip(*columns, strict=True))[:rows]
-        by_row = [None] * len(order)
+        by_row = [None] * len(self.eval_dataset)
         gathered = distributed.gather((loss_sum, outputs))
         for process, (_, process_outputs) in enumerate(gathered):
-            for row, output in zip(order[process :: len(gathered)], process_outputs, strict=True):
+            share = self._share(process)
+            rows = [row for batch, batch_rows in enumerate(share) for row in batch_rows[: share.rows(batch)]]
+            for row, output in zip(rows, process_outputs, strict=True):
                 by_row[row] = output
         columns = tuple(zip(*by_row, strict=True))
         return sum(part for part, _ in gathered) / len(by_row), columns if len(columns) > 1 else np.stack(columns[0])
+
+    def _share(self, process: int) -> ProcessBatches:
+        """The rows of each batch of an evaluation that one process computes."""
+        return ProcessBatches(*self._evaluation_batches, process, self.args.world_size)
+
+    @cached_property
+    def _evaluation_batches(self) -> tuple[list[int], int | list[int]]:
+        """The rows of the dev set in the order of their lengths, and the rows of a batch, or of each batch."""
+        rows, most = self.eval_dataset, self.args.eval_batch_size * self.args.world_size
+        order = rows.lengths.argsort(kind="stable")
+        # A compiled layer is compiled for each shape, so all batches but the last keep their number of rows.
+        return order.tolist(), most if rows.multiple > 1 else batches.cut(rows.lengths[order], most)
 
     def _determine_best_metric(self, metrics: dict, trial: None) -> bool:
         """Whether the evaluation just made is the best so far; its checkpoint is then kept and loaded in the end."""

@@ -123,14 +123,17 @@ def _training_padding(lengths: Any, config: Any, batch_sizes: list[int]) -> dict
 def _evaluation_padding(dev: list[Any], batch_size: int) -> dict[str, float]:
     import numpy as np
 
+    from dcft.data.batches import cut
+
     lengths = np.concatenate(dev)
+    order = lengths.argsort(kind="stable")
     return {
-        "dev_sorted": _ratio(lengths, lengths.argsort(kind="stable").tolist(), batch_size),
+        "dev_sorted": _ratio(lengths, order.tolist(), cut(lengths[order], batch_size)),
         "dev_unsorted": _ratio(lengths, range(len(lengths)), batch_size),
     }
 
 
-def _ratio(lengths: Any, order: Iterable[int], batch_size: int) -> float:
+def _ratio(lengths: Any, order: Iterable[int], batch_size: int | list[int]) -> float:
     """Computed tokens for each real token."""
     from dcft.data.batches import count_tokens
 

@@ -193,8 +193,11 @@ def test_the_command_line_is_named_as_a_source():
         (["kernle=8"], "kernle is not a setting; did you mean kernel=?"),
         (["+kernle=8"], "kernle is not a setting; did you mean kernel=?"),
         (["+train.epoch=3"], "train.epoch is not a setting"),
-        (["kernel=abc"], "kernel: Value 'abc' of type 'str' could not be converted to Integer"),
+        (["kernel=abc"], "kernel=abc: Input should be a valid integer"),
+        (["kernel=8.0"], "kernel=8.0: Input should be a valid integer"),
         (["kernel=0"], "kernel=0: give a whole number of at least 1"),
+        (["train.lr=???"], "train.lr has no value; give train.lr=..."),
+        (["method=ia3", "method.peft.target_modules=['${model.matrices.no}']"], "method.peft.target_modules[0]: "),
         (
             ["method=lora", "kernel=4"],
             "kernel is a setting of method=dcft, not of the chosen method; leave kernel= out",
@@ -211,7 +214,7 @@ def test_the_command_line_is_named_as_a_source():
             "recipe.lr is not a setting: a row of a recipe states its source's values; give train.lr=...",
         ),
         (["recipe.table9.lr=1"], "recipe.table9.lr is not a setting: a row of a recipe states its source's values"),
-        (["train.lr=fast"], "train.lr: Value 'fast'"),
+        (["train.lr=fast"], "train.lr=fast: Input should be a valid number"),
         (["train.lr=-1"], "train.lr=-1.0: give a positive number"),
         (["precision=fp16"], "precision=fp16: give fp32 or bf16"),
         (["attention=fast"], "attention=fast: give lean, plain or flash"),
@@ -232,6 +235,11 @@ def test_bad_settings_are_one_line(overrides, line):
     explained = explain(caught.value)
     assert explained.startswith(line)
     assert "\n" not in explained
+
+
+def test_text_may_be_a_number():
+    config = configure("task=toy_pair", "outputs.dir=2024", "task.labels=[0,1]")
+    assert (config.outputs.dir, config.task.labels) == ("2024", ["0", "1"])
 
 
 def test_errors_that_are_not_the_user_s_are_not_explained():

@@ -10,7 +10,7 @@ from dcft.config.build import build
 from dcft.config.compose import Composer
 from dcft.config.flatten import flatten
 from dcft.config.recipe import Recipe
-from dcft.config.recipe_sources import trace_sources
+from dcft.config.recipe_sources import training_values
 from dcft.errors import UserError
 from tests.config.test_build import METHODS, MODELS, PAPER_TASKS, TASKS
 from tests.conftest import PAPER_MODELS, ROOT, composer, configure
@@ -26,7 +26,7 @@ EXACT = re.compile(  # a file at a commit or a release, a row of a table, a sect
 def recipe(**rows):
     """A recipe for RTE with DCFT on DeBERTaV3-base."""
     cell = {"task": {"name": "rte"}, "model": {"name": "deberta-v3-base"}, "method": {"name": "dcft"}}
-    return Recipe(OmegaConf.create({"preset": "p", "recipe": rows, **cell}))
+    return Recipe({"preset": "p", "recipe": rows, **cell})
 
 
 def found(name, **rows):
@@ -163,28 +163,28 @@ def check(task, model, method, preset):
     """Each value's source is exact, and its row holds that value; False if the preset has none for this."""
     config = composer()([f"task={task}", f"model={model}", f"method={method}", f"preset={preset}"])
     try:
-        traced = trace_sources(config)
+        traced = training_values(config)
     except UserError:  # it says that there is no value
         return False
-    rows = rows_of(OmegaConf.to_container(config.recipe))
+    rows, resolved = rows_of(config["recipe"]), OmegaConf.create(config)
     for row in rows:
         values = {key for key, value in row.items() if not isinstance(value, dict)} - {"source"}
         assert values <= NAMES, "a name that no setting reads"
         assert set(row.get("sources", {})) <= values, "a source of a value that the row does not have"
-    pointers = flatten(OmegaConf.to_container(config))
-    for key, source in traced.items():
+    pointers = flatten(config)
+    for key, found in traced.items():
+        value, source = found.value, found.source
+        assert OmegaConf.select(resolved, key) == value, "`--cfg job --resolve` shows another"
         match = POINTER.fullmatch(str(pointers[key]))
         if not match:
             assert source == "conf/config.yaml"
         elif "/" in match[1]:
             parts, recipe = match[1].split("/"), Recipe(config)
             alpha, rank = (recipe.find(part) for part in parts)
-            assert OmegaConf.select(config, key) == alpha.value / rank.value
+            assert value == alpha.value / rank.value
             assert all(part.source.removeprefix("inferred: ") in source for part in (alpha, rank))
             assert all(stated(rows, part, *vars(recipe.find(part)).values()) for part in parts)
         else:
-            value = OmegaConf.select(config, key)
-            value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             assert stated(rows, match[1], value, source), (key, value, source)
     return True
 

@@ -36,8 +36,9 @@ def on_grid(score: Decimal, rows: int) -> bool:
 @cache
 def share(rows: int, digits: int) -> Fraction:
     """The share of all printable scores from 0 to 100 that are k/N: the chance that any one score is."""
-    hits = {shorten(Fraction(100 * k, rows), digits) for k in range(rows + 1)}
-    return Fraction(len(hits), 100 * 10**digits + 1)
+    scale = 100 * 10**digits
+    hits = {(2 * scale * k + rows) // (2 * rows) for k in range(rows + 1)}  # k/N rounded half up, in units of a digit
+    return Fraction(len(hits), scale + 1)
 
 
 def at_least(hits: int, chances: list[float]) -> float:

@@ -20,7 +20,9 @@ def note(evidence: Evidence, kind: str) -> str:
         parts.append("Ours: " + "; ".join(notes.collect(evidence.own.outcomes).facts))
         if len(evidence.own.done) < len(sweep.cells):
             parts.append("What has no record is left out, and so is every mean over it")
-        parts += [f"Left out: {bad}" for bad in evidence.own.outcomes.bad]
+        parts += [f"Left out: {bad}" for bad in evidence.own.outcomes.bad[: notes.NAMED]]
+        if (more := len(evidence.own.outcomes.bad) - notes.NAMED) > 0:
+            parts.append(f"Left out: {more} more records")
         if collapsed := sum(bool(record.collapsed) for record in evidence.own.done.values()):
             parts.append(f"Collapsed to one answer: {collapsed} of {len(sweep.cells)} runs")
     if kind == "figure3":

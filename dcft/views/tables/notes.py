@@ -10,6 +10,7 @@ from dcft.results.record import Record
 from dcft.views.tables import published, values
 
 NAMED = 4  # runs that a note names before it only counts
+LISTED = 5  # seeds that a caption lists
 SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data, generated"}
 
 
@@ -32,7 +33,7 @@ def collect(outcomes: Outcomes) -> Notes:
     toy = any(column.toy for column in sweep.columns)
     substitutes = _distinct(row.model_title for row in sweep.rows if row.substitute)
     labels = (["toy data"] if toy else []) + [f"substitute backbone {title}" for title in substitutes]
-    seeds = ", ".join(map(str, sweep.seeds))
+    seeds = _seeds(sweep.seeds)
     several = len(sweep.seeds) > 1
     facts = [protocols.PROTOCOLS[outcomes.protocol].phrase + ", in percent"]
     facts.append(f"seeds {seeds}: mean ± standard deviation" if several else f"seed {seeds}")
@@ -65,6 +66,13 @@ def collect(outcomes: Outcomes) -> Notes:
             f"Not backbones of the paper: {', '.join(substitutes)}. No number here reproduces one of the paper's."
         )
     return Notes(labels, facts, lines + _missing(outcomes))
+
+
+def _seeds(numbers: list[int]) -> str:
+    """The numbers of seeds; those that follow each other as a range if they are many."""
+    first, last = numbers[0], numbers[-1]
+    follow = len(numbers) > LISTED and numbers == list(range(first, last + 1))
+    return f"{first} to {last}" if follow else ", ".join(map(str, numbers))
 
 
 def _limits(done: list[Record]) -> list[str]:
