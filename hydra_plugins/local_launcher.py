@@ -4,6 +4,7 @@ A cell that dies (out of memory, say) takes nothing with it: the process is repl
 If the sweep dies instead, each process ends with the cell that it is at.
 """
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 
 from dcft.errors import UserError
 from dcft.sweep import workers
+from dcft.sweep.estimate import duration
 from dcft.sweep.workers import Worker
 
 
@@ -35,6 +37,7 @@ class LocalLauncher(Launcher):
         waiting = deque(range(total))
         idle = [Worker(workers.environment(number, at_once, devices), alone=at_once == 1) for number in range(at_once)]
         busy: dict[Connection, tuple[Worker, int]] = {}
+        started = time.monotonic()
         try:
             while waiting or busy:
                 while idle and waiting:
@@ -48,7 +51,16 @@ class LocalLauncher(Launcher):
                         returns[job].return_value = RuntimeError(error)
                         worker = worker.replace()
                     idle.append(worker)
+                    _show_progress(total - len(waiting) - len(busy), len(busy), total, time.monotonic() - started)
         finally:
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
                 worker.close()
         return returns
+
+
+def _show_progress(ended: int, running: int, total: int, seconds: float) -> None:
+    """One line after each cell but the last. The rest goes on at the pace so far; running cells count as half done."""
+    if ended < total:
+        done = ended + running / 2
+        left = duration(seconds * (total - done) / done)
+        print(f"{ended} of {total} cells ended after {duration(seconds)}; about {left} left", flush=True)

@@ -38,16 +38,21 @@ def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
         raise UserError("only= and methods= leave no cell of this table; leave one of them out")
     problems = {cell.command: cell.problem for cell in chosen if cell.problem}
     if request.dry:
-        _show_plan(sweep, chosen, problems, store)
+        _show_plan(sweep, chosen, problems, store, _estimator(request, sweep, store))
         return
     todo = [cell for cell in chosen if cell.name and store.status(cell) in TO_RUN]
     problems |= preflight.check(todo)
     _show_problems(problems)
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
-    print(_headline(sweep, chosen, problems, store, Estimator(store.results)), flush=True)
+    print(_headline(sweep, chosen, problems, store, _estimator(request, sweep, store)), flush=True)
     reasons = launch.run_cells([cell for cell in chosen if cell.command not in problems], launcher, store, retry)
     _report(sweep, chosen, problems, reasons, store)
+
+
+def _estimator(request: Request, sweep: Sweep, store: Store) -> Estimator:
+    work = None if request.changes else request.table.get("work")
+    return Estimator(store.results, work and work / len(sweep.cells))
 
 
 def _cells(count: int) -> str:
@@ -83,8 +88,7 @@ def _cost(sweep: Sweep, cells: list[Cell], estimator: Estimator) -> str:
     return f"about {duration(sum(known))}" + (f" and {_cells(unknown)} of unknown cost" if unknown else "")
 
 
-def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store) -> None:
-    estimator = Estimator(store.results)
+def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> None:
     headings = ["done", "to run", "failed before", "running", "cannot run"]
     lines = []
     for index, row in enumerate(sweep.rows):

@@ -1,8 +1,12 @@
 """What a sweep would cost, from the throughputs that finished runs recorded."""
 
+import time
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from statistics import median
+
+import numpy as np
 
 from dcft.results import records
 from dcft.results.record import Record
@@ -14,9 +18,15 @@ class Estimator:
 
     Similar means the same backbone, and the same task and method as far as there are such records: first all three,
     then backbone and task, then the backbone alone. A record on another machine counts as any other.
+
+    Args:
+        results: folder of the records.
+        work: of each cell without a similar record: seconds, times 10^9 operations a second of a large matrix product;
+            None if unknown.
     """
 
-    def __init__(self, results: Path):
+    def __init__(self, results: Path, work: float | None = None):
+        self._work = work
         self._rates = defaultdict(list)
         for record in records.read_all(results)[0].values():
             if rates := _rates(record):
@@ -24,12 +34,31 @@ class Estimator:
                     self._rates[key].append(rates)
 
     def seconds(self, cell: Cell, row: Row) -> float | None:
-        """The estimate; None if no run of this backbone has been recorded."""
+        """The estimate; None without a recorded run of this backbone and a known amount of work."""
         for key in _similar(row.model, cell.task, row.method):
             if rates := self._rates.get(key):
                 training, evaluation = (median(column) for column in zip(*rates, strict=True))
                 return cell.train_samples / training + cell.dev_samples / evaluation
-        return None
+        return self._work and self._work / self._matrix_rate
+
+    @cached_property
+    def _matrix_rate(self) -> float:
+        return matrix_rate()
+
+
+def matrix_rate() -> float:
+    """The speed of a large matrix product on this machine's processors, in 10^9 operations a second: the best of five.
+
+    The first product loads the library and is not counted.
+    """
+    side = 1024
+    matrix = np.ones((side, side), np.float32)
+    times = []
+    for _ in range(6):
+        started = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - started)
+    return 2 * side**3 / min(times[1:]) / 1e9
 
 
 def _similar(model: str, task: str, method: str) -> list[tuple[str, ...]]:

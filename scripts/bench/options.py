@@ -145,7 +145,7 @@ def _workload(name: str, backbone: Any, config: "RunConfig", batch: dict[str, "t
         backbone, attention = backbones.share(backbone, []), "plain"  # which leaves the package's classes as they are
         flash_attention.use(backbone, "triton" if batch["labels"].is_cuda else "torch")
     precision = "bf16" if BF16 in settings else "fp32"
-    workload = Workload(name, STEP[ROW], backbone, config, batch, attention, precision)
+    workload = Workload(name, STEP[ROW], backbone, config, batch, attention, precision=precision)
     if COMPILE in settings:
         compilation.use(load.layers(workload.model))
     return workload

@@ -66,7 +66,7 @@ def measure(at_once: int, arguments: argparse.Namespace) -> tuple[dict[str, Any]
     Raises:
         UserError: if a cell has no result.
     """
-    settings = ["table=demo", "only=toy_pair", "methods=lora", f"seeds={arguments.cells}", f"model={arguments.model}"]
+    settings = ["table=demo", "only=toy_cls", "methods=lora", f"seeds={arguments.cells}", f"model={arguments.model}"]
     settings += [f"train.max_steps={arguments.steps}", f"eval.every={arguments.steps}", "train.batch_size=16"]
     settings += [f"hydra/launcher={arguments.launcher}", f"hydra.launcher.n_jobs={at_once}"]
     settings += arguments.settings
@@ -101,7 +101,7 @@ def page(report: dict[str, Any]) -> list[str]:
         lines.append([at_once, sweeps[0]["threads"], seconds, *speeds, f"{peak:.0f}"])
     model = " ".join([settings["model"], *settings.get("settings", [])])
     return [
-        f"{settings['cells']} cells (LoRA on toy_pair, {model}, {settings['steps']} steps of 16 rows, one "
+        f"{settings['cells']} cells (LoRA on toy_cls, {model}, {settings['steps']} steps of 16 rows, one "
         f"evaluation) by hydra/launcher={settings['launcher']}. Seconds: the whole command with start-up, median and "
         f"range of {plural(settings['rounds'], 'round')}. Rows/s: of all cells at once while they train, "
         f"without start-up. Peak: memory of one cell{' on the GPU' if report['hardware']['gpu'] else ''}, in MB.",

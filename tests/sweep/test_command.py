@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import ROOT, SHORT
 
 TABLE = ["table=demo", "model=tiny-bert", *SHORT]
-PAIR = [*TABLE, "only=toy_pair"]  # three cells
-FAULTS = {"PYTHONPATH": str(ROOT / "tests" / "faults"), "FAULT_CELL": "toy_pair.tiny-bert.dcft-k8"}
+PAIR = [*TABLE, "only=toy_cls"]  # three cells
+FAULTS = {"PYTHONPATH": str(ROOT / "tests" / "faults"), "FAULT_CELL": "toy_cls.tiny-bert.dcft-k8"}
 
 
 def stored(tmp_path):
@@ -47,17 +47,17 @@ def test_failing_cells_are_listed_with_their_commands(command):
     failed = command(*PAIR, "train.lr=1e30", "train.warmup=0", "train.clip=1e30")
     assert failed.returncode == 1
     assert "\n3 failed\n" in failed.stdout
-    assert failed.stdout.count("missing: python run.py task=toy_pair ") == 3
+    assert failed.stdout.count("missing: python run.py task=toy_cls ") == 3
     assert failed.stdout.count("nan at step") >= 3
     assert "Traceback" not in failed.stderr
-    assert "3 to run, 3 of them failed" in command(*TABLE, "only=toy_pair", "dry=true", *failed.args[-3:]).stdout
+    assert "3 to run, 3 of them failed" in command(*TABLE, "only=toy_cls", "dry=true", *failed.args[-3:]).stdout
 
 
 def test_filters_choose_what_runs(script, tmp_path):
-    plan = script("run", *TABLE, "only=toy_pair,toy_sim", "methods=lora", "dry=true")
+    plan = script("run", *TABLE, "only=toy_cls,toy_sim", "methods=lora", "dry=true")
     assert "2 cells, 0 done, 2 to run" in plan.stdout
     for setting, line in (
-        ("only=rte", "only=rte is not in this table; give some of toy_pair, toy_sim"),
+        ("only=rte", "only=rte is not in this table; give some of toy_cls, toy_sim"),
         ("methods=full", "methods=full is not in this table; give some of dcft, lora"),
     ):
         refused = script("run", *TABLE, setting)
@@ -69,7 +69,7 @@ def test_filters_choose_what_runs(script, tmp_path):
 def test_a_cell_that_kills_its_worker_is_tried_alone_and_named(command, tmp_path):
     ended = command(*PAIR, **FAULTS)
     assert ended.returncode == 1
-    assert ended.stdout.count("once more, alone: python run.py task=toy_pair ") == 1
+    assert ended.stdout.count("once more, alone: python run.py task=toy_cls ") == 1
     assert "\n2 done, 1 interrupted\n" in ended.stdout
     (missing,) = [line for line in ended.stdout.splitlines() if line.startswith("missing: ")]
     assert " kernel=8 " in missing

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dcft.sweep import workers
 from dcft.sweep.workers import Labelled, Worker
-from hydra_plugins.local_launcher import LocalLauncher
+from hydra_plugins.local_launcher import LocalLauncher, _show_progress
 
 # Writes what it sees; "meet" ends only beside another one, "die" is killed, "refuse" ends with an error.
 SCRIPT = textwrap.dedent(
@@ -65,7 +65,9 @@ def test_cells_run_side_by_side_with_a_share_of_the_threads(launch, capfd):
     lines = capfd.readouterr().out.splitlines()
     for label, name in (("[1/3]", "meet1"), ("[2/3]", "meet2"), ("[3/3]", "c")):
         assert [line for line in lines if line.startswith(label)] == [f"{label} {name}: first", f"{label} {name}: last"]
-    assert len(lines) == 6
+    progress = [line for line in lines if not line.startswith("[")]
+    assert [line.partition(" after ")[0] for line in progress] == ["1 of 3 cells ended", "2 of 3 cells ended"]
+    assert len(lines) == 6 + 2
 
 
 def test_one_at_a_time_is_one_process_with_all_threads(launch, capfd):
@@ -73,7 +75,20 @@ def test_one_at_a_time_is_one_process_with_all_threads(launch, capfd):
     assert errors == [None] * 2
     assert seen["a=run"] == seen["b=run"]
     assert seen["a=run"]["OMP_NUM_THREADS"] == "8"
-    assert capfd.readouterr().out == "\n[1/2]\na: first\na: last\n\n[2/2]\nb: first\nb: last\n"
+    before, _, after = capfd.readouterr().out.partition("1 of 2 cells ended after ")
+    assert before == "\n[1/2]\na: first\na: last\n"
+    assert after.split("\n", 1)[1] == "\n[2/2]\nb: first\nb: last\n"
+
+
+@pytest.mark.parametrize(
+    ("ended", "running", "left"),
+    [(1, 0, "about 5 min left"), (2, 2, "about 60 s left"), (5, 1, "about 5 s left"), (6, 0, None)],
+)
+def test_the_rest_is_taken_to_go_on_at_the_pace_so_far(capsys, ended, running, left):
+    """Of six cells after a minute; one that runs counts as half done."""
+    _show_progress(ended, running, total=6, seconds=60)
+    printed = capsys.readouterr().out
+    assert printed == ("" if left is None else f"{ended} of 6 cells ended after 60 s; {left}\n")
 
 
 def test_a_death_takes_one_cell_and_leaves_its_place(launch, monkeypatch):

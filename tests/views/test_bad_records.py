@@ -71,7 +71,7 @@ def test_the_dashboard_names_them(script, results, bad, monkeypatch):
 
 
 def test_a_table_runs_on_beside_them(script, tmp_path):
-    table = ["table=demo", "only=toy_pair", "methods=dcft", "model=tiny-bert", "seeds=1", "train.max_steps=2"]
+    table = ["table=demo", "only=toy_cls", "methods=dcft", "model=tiny-bert", "seeds=1", "train.max_steps=2"]
     table += ["eval.every=2", "data.max_eval=40"]
     assert script("run", *table).returncode == 0
     first, second = sorted((tmp_path / "outputs" / "demo" / "runs").glob("*/*/*.json"))
