@@ -1,6 +1,6 @@
-"""Ways to compute the factored update, side by side.
+"""Ways to compute the factored update and dropout, side by side.
 
-"used" is the code of dcft.tuners. The rejected ways stay here, so that the choice can be checked on another machine.
+"used" is the code of dcft. The rejected ways stay here, so that the choice can be checked on another machine.
 docs/performance.md has the results.
 """
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RANK = 8  # of the update, as with kernel size 8
 SIZES = {"768 → 768": (768, 768), "768 → 3072": (768, 3072), "3072 → 768": (3072, 768)}  # in DeBERTaV3-base
 WIDTH = 768
+DROPOUT = f"dropout, {WIDTH} wide"
+PROBABILITY = 0.1
 LAYERS = 72  # adapted matrices of DeBERTaV3-base
 Pass = Callable[[], "tuple[torch.Tensor, ...]"]  # forward and backward; returns the gradients
 
@@ -62,6 +64,7 @@ def passes(tokens: int, device: "torch.device") -> dict[str, dict[str, Pass]]:
     parts = {size: _linear_layer(tokens, *shape, device) for size, shape in SIZES.items()}
     parts["query, key, value"] = _three_layers(tokens, device)
     parts[f"factors of {LAYERS} matrices"] = _factors(device)
+    parts[DROPOUT] = _dropout(tokens, device)
     return parts
 
 
@@ -158,6 +161,28 @@ def _factors(device: "torch.device") -> dict[str, Pass]:
     }
 
 
+def _dropout(tokens: int, device: "torch.device") -> dict[str, Pass]:
+    """Dropout of a layer's output; each way draws other numbers."""
+    import numpy as np
+    import torch
+
+    from dcft.backbones.dropout import FastDropout
+
+    def second_generator(x):
+        stream = np.random.SFC64(int(torch.randint(2**62, ())))
+        draws = torch.from_numpy(stream.random_raw(-(-x.numel() // 4)).view(np.int16))[: x.numel()].view(x.shape)
+        kept = draws.float().ge_(round(2**16 * PROBABILITY) - 2**15)
+        return x * kept.mul_(1 / (1 - PROBABILITY))
+
+    x, gradient = _draw(tokens, WIDTH, device=device, grad=True), _draw(tokens, WIDTH, device=device)
+    ways = {
+        "PyTorch's": torch.nn.Dropout(PROBABILITY),
+        "16 bits of a second generator, numpy's SFC64": second_generator,
+        "16 bits of PyTorch's generator (used)": FastDropout(PROBABILITY),
+    }
+    return {name: _pass(way, (x,), [x], [gradient]) for name, way in ways.items()}
+
+
 def _draw(*shape: int, device: "torch.device", grad: bool = False) -> "torch.Tensor":
     import torch
 
@@ -180,9 +205,9 @@ def page(report: dict[str, Any]) -> list[str]:
             lines.append([part["title"], row["title"], f"{time:,.2f}", f"{ratio:.3f}"])
     settings = report["settings"]
     return [
-        f"Ways to compute an update of rank {settings['rank']}, forward and backward, {settings['tokens']} tokens, "
-        f"{settings['device']}: median of {plural(settings['rounds'], 'interleaved round')}. Ratio: to the first way "
-        "of the layer in the same round.",
+        f"Ways to compute an update of rank {settings['rank']} and dropout, forward and backward, "
+        f"{settings['tokens']} tokens, {settings['device']}: median of "
+        f"{plural(settings['rounds'], 'interleaved round')}. Ratio: to the first way of the layer in the same round.",
         "",
         *table(["Layer", "Way", "ms", "Ratio"], lines, text=2),
     ]

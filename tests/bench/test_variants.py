@@ -13,14 +13,22 @@ def parts():
 
 
 def test_all_ways_give_the_same_gradients(parts):
-    assert len(parts) == len(variants.SIZES) + 2
+    assert len(parts) == len(variants.SIZES) + 3
     for title, ways in parts.items():
+        if title == variants.DROPOUT:
+            continue
         results = {name: way() for name, way in ways.items() if name != "no adapter"}
         first = next(iter(results.values()))
         for name, gradients in results.items():
             assert len(gradients) == len(first) > 1
             for ours, theirs in zip(gradients, first, strict=True):
                 assert (ours - theirs).norm() <= 1e-5 * theirs.norm(), f"{name} of {title}"
+
+
+def test_all_ways_of_dropout_drop_as_much():
+    for way in variants.passes(2048, torch.device("cpu"))[variants.DROPOUT].values():
+        [gradient] = way()
+        assert abs(float((gradient == 0).float().mean()) - variants.PROBABILITY) < 2e-3
 
 
 def test_ratios_are_to_the_first_way():
