@@ -77,8 +77,15 @@ def run_cell(config: RunConfig) -> Path:
         if result.failure:
             raise _failed(config, result.failure, error)
         if distributed.is_first():
-            shutil.rmtree(checkpoints.folder(config.work_dir), ignore_errors=True)
+            _clear(config)
     return path
+
+
+def _clear(config: RunConfig) -> None:
+    """Delete what only an unfinished cell needs: its checkpoints, and the errors of earlier attempts."""
+    shutil.rmtree(checkpoints.folder(config.work_dir), ignore_errors=True)
+    for file in config.work_dir.glob("error*.txt"):
+        file.unlink()
 
 
 def _explain(failure: Exception) -> str:

@@ -11,6 +11,7 @@ from transformers import set_seed
 
 from dcft.backbones import load
 from dcft.data import encode
+from dcft.errors import RunFailed
 from dcft.results import records
 from dcft.training import checkpoints, scoring
 from dcft.training import run as training
@@ -20,6 +21,22 @@ from tests.conftest import SHORT
 
 def run(config):
     return records.read(training.run_cell(config))
+
+
+@pytest.mark.parametrize("method", ["dcft", "full"])
+def test_a_finished_cell_leaves_its_model_and_shared_caches(cell, tmp_path, monkeypatch, method):
+    config = cell("task=toy_cls", "model=tiny-bert", *SHORT, f"method={method}")
+    with monkeypatch.context() as patch:  # an attempt that leaves its error
+        patch.setattr(encode, "prepare", lambda *_: 1 / 0)
+        with pytest.raises(RunFailed, match="ZeroDivisionError"):
+            training.run_cell(config)
+    run(config)
+    own = {"dcft": {"README.md", "adapter_config.json", "adapter_model.safetensors"}}
+    own["full"] = {"config.json", "model.safetensors"}
+    assert [path.name for path in config.work_dir.iterdir()] == ["model"]
+    left = {path.name for path in (config.work_dir / "model").iterdir()}
+    assert left == own[method] | {"tokenizer.json", "tokenizer_config.json"}
+    assert {path.name for path in (tmp_path / "outputs" / "cache").iterdir()} == {"tokens", "toy-v1"}
 
 
 def test_the_saved_model_is_the_best_one_and_adapter_only(cell):
