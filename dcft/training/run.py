@@ -1,5 +1,6 @@
 """One run: configuration in, record out."""
 
+import gc
 import math
 import shutil
 import traceback
@@ -55,6 +56,8 @@ def run_cell(config: RunConfig) -> Path:
         state = distributed.from_first(lambda: stack.enter_context(records.claim(config)))
         if distributed.from_first(lambda: _is_done(path)):  # finished while we waited for the claim
             return path
+        if not gc.get_freeze_count():
+            gc.freeze()  # the Trainer collects garbage at each start, and would look at all that imports have made
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
         datasets.disable_progress_bars()
