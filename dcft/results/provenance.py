@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dcft.config.conf import CONF
 PACKAGES = ("torch", "transformers", "peft", "datasets", "tokenizers", "accelerate", "evaluate", "hydra-core", "numpy")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Installed versions of what computes a result."""
     installed = {"python": platform.python_version()}

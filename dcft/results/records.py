@@ -123,7 +123,8 @@ def status(record_path: Path, work_dir: Path) -> Status:
 def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     """Hold a cell while it runs; yields its state (`started`, `attempts`), which is kept in `state.json`.
 
-    The file goes when the run has ended well. A run that ends before it wrote anything else leaves nothing behind.
+    The state and the lock go when the run has ended well. A run that ends before it wrote anything else leaves nothing
+    behind.
 
     Raises:
         UserError: if another run holds the cell.
@@ -150,7 +151,9 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
         }
         atomic.write(state_path, json.dumps(state))
         yield state
-        state_path.unlink()  # nothing was interrupted
+        # Nothing was interrupted. Whoever waits for this lock, or makes a new one, finds the record.
+        state_path.unlink(missing_ok=True)
+        (folder / "lock").unlink(missing_ok=True)
     finally:
         if {path.name for path in folder.iterdir()} <= {"state.json", "lock"}:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """One run: configuration in, record out."""
 
+import gc
 import math
 import shutil
 import traceback
@@ -21,7 +22,7 @@ from dcft.errors import RunFailed, UserError
 from dcft.results import protocols, provenance, records
 from dcft.results.record import Tokens
 from dcft.tracking import mirror
-from dcft.training import distributed, methods, recording
+from dcft.training import checkpoints, distributed, methods, recording
 from dcft.training.history import evaluations
 from dcft.training.progress import ProgressBar
 from dcft.training.recording import Result
@@ -55,6 +56,8 @@ def run_cell(config: RunConfig) -> Path:
         state = distributed.from_first(lambda: stack.enter_context(records.claim(config)))
         if distributed.from_first(lambda: _is_done(path)):  # finished while we waited for the claim
             return path
+        if not gc.get_freeze_count():
+            gc.freeze()  # the Trainer collects garbage at each start, and would look at all that imports have made
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
         datasets.disable_progress_bars()
@@ -67,7 +70,7 @@ def run_cell(config: RunConfig) -> Path:
         except UserError:
             if distributed.is_first():
                 with suppress(OSError):  # made by the Trainer; with checkpoints in it, it stays
-                    (config.work_dir / "checkpoints").rmdir()
+                    checkpoints.folder(config.work_dir).rmdir()
             raise
         error = result.failure and _explain(result.failure)
         if distributed.is_first():
@@ -77,8 +80,15 @@ def run_cell(config: RunConfig) -> Path:
         if result.failure:
             raise _failed(config, result.failure, error)
         if distributed.is_first():
-            shutil.rmtree(config.work_dir / "checkpoints", ignore_errors=True)
+            _clear(config)
     return path
+
+
+def _clear(config: RunConfig) -> None:
+    """Delete what only an unfinished cell needs: its checkpoints, and the errors of earlier attempts."""
+    shutil.rmtree(checkpoints.folder(config.work_dir), ignore_errors=True)
+    for file in config.work_dir.glob("error*.txt"):
+        file.unlink()
 
 
 def _explain(failure: Exception) -> str:
@@ -179,7 +189,7 @@ def _prepare(config: RunConfig, tracker: mirror.NoTracker) -> Prepared:
     progress = ProgressBar(config.cell, config.task.score[0], tokens["computed"] / tokens["real"] - 1)
     trainer = CellTrainer(
         model=model.model,
-        args=_arguments(config, type(layers[0]).__name__),
+        args=_arguments(config, type(layers[0]).__name__, load_best=model.hooks.kept is not None),
         train_dataset=train,
         eval_dataset=dev,
         callbacks=[progress, tracker] if distributed.is_first() else [],
@@ -195,27 +205,27 @@ def _prepare(config: RunConfig, tracker: mirror.NoTracker) -> Prepared:
 
 
 def _fit(config: RunConfig, cell: Prepared) -> None:
-    """Train from the newest checkpoint, load the best one, and save its adapter and head.
+    """Train from the newest checkpoint, and keep the best one's adapter and head.
 
     Raises:
         RunFailed: if no evaluation has a score.
     """
     trainer = cell.trainer
     provenance.reset_peak_memory()
-    trainer.train(resume_from_checkpoint=distributed.from_first(lambda: _last_checkpoint(config)))
-    if protocols.choose(evaluations(trainer.state.log_history), "best") is None:
+    trainer.train(resume_from_checkpoint=distributed.from_first(lambda: checkpoints.newest(config.work_dir)))
+    best = protocols.choose(evaluations(trainer.state.log_history), "best")
+    if best is None:
         metrics = ", ".join(config.task.score)
         raise RunFailed(f"{metrics} is undefined at every evaluation, as all predictions are equal; change train.lr")
-    trainer.save_model(str(config.work_dir / "model"))
     if distributed.is_first():
-        cell.backbone.tokenizer.save_pretrained(config.work_dir / "model")
+        cell.backbone.tokenizer.save_pretrained(checkpoints.keep_model(config.work_dir, best.step))
     distributed.wait()  # all have read the best checkpoint
 
 
-def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
+def _arguments(config: RunConfig, layer: str, load_best: bool = False) -> TrainingArguments:
     span = config.task.kind == "span"
     arguments = TrainingArguments(
-        output_dir=str(config.work_dir / "checkpoints"),
+        output_dir=str(checkpoints.folder(config.work_dir)),
         learning_rate=config.train.lr,
         num_train_epochs=config.train.epochs,
         max_steps=config.train.max_steps or -1,
@@ -234,7 +244,7 @@ def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
         save_strategy="steps",
         save_steps=config.eval.every,
         save_total_limit=1,
-        load_best_model_at_end=True,
+        load_best_model_at_end=load_best,  # the model's file is kept as it is; some methods count in the best model
         metric_for_best_model="eval_score",
         greater_is_better=True,
         logging_steps=math.gcd(LOG_EVERY, config.eval.every),  # a resumed run logs the same means of the loss
@@ -249,15 +259,3 @@ def _arguments(config: RunConfig, layer: str) -> TrainingArguments:
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: else the Trainer would multiply the batch
     return arguments
-
-
-def _last_checkpoint(config: RunConfig) -> str | None:
-    """The newest complete checkpoint: the state is written last, so one that a kill cut short has none, or a part."""
-    folders = (config.work_dir / "checkpoints").glob("checkpoint-*")
-    for folder in sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
-        try:
-            transformers.TrainerState.load_from_json(str(folder / "trainer_state.json"))
-            return str(folder)
-        except (OSError, ValueError):
-            shutil.rmtree(folder)
-    return None

@@ -154,6 +154,10 @@ class CellTrainer(Trainer):
         self.state.best_metric, self.state.best_global_step = best.score, best.step
         return True
 
+    def _run_epoch(self, *args, **kwargs) -> None:
+        if self.state.global_step < self.state.max_steps:  # else a run that died after its last step takes one more
+            super()._run_epoch(*args, **kwargs)
+
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
         distributed.wait()  # the next file written marks the checkpoint as complete

@@ -1,6 +1,8 @@
-"""Start-up time: `run.py --cfg job`, all tables, and the first training step."""
+"""Start-up time: `run.py --cfg job`, all tables, the first training step, and a further cell of a sweep."""
 
 import argparse
+import contextlib
+import io
 import resource
 import shutil
 import subprocess
@@ -14,9 +16,11 @@ from typing import Any
 from bench.command import positive
 from bench.output import plural, publish, table
 from bench.suite import ROOT, require_success
+from dcft.config.build import build
+from dcft.config.compose import Composer
 from dcft.results import records
 
-LIMITS = {"run.py --cfg job": 1.5, "scripts/tables.py": 1.5, "first training step": 10.0}  # s
+LIMITS = {"run.py --cfg job": 1.5, "scripts/tables.py": 1.5, "first training step": 10.0, "a further cell": 3.0}  # s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +35,10 @@ def main(arguments: argparse.Namespace) -> None:
         UserError: if a command fails.
     """
     times: dict[str, list[dict[str, float]]] = {name: [] for name in LIMITS}
+    measures = (show_settings, render_tables, first_step, further_cell)
     for number in range(arguments.repeat):  # in turn, so that a slow moment of the machine hits all alike
         print(f"round {number + 1} of {arguments.repeat}", file=sys.stderr, flush=True)
-        for name, measure in zip(LIMITS, (show_settings, render_tables, first_step), strict=True):
+        for name, measure in zip(LIMITS, measures, strict=True):
             with tempfile.TemporaryDirectory() as folder:
                 times[name].append(measure(Path(folder), arguments.model))
     report = {"settings": {"repeat": arguments.repeat, "model": arguments.model}, "limits": LIMITS, "times": times}
@@ -59,6 +64,24 @@ def first_step(folder: Path, model: str) -> dict[str, float]:
     times, first_line = _time([ROOT / "run.py", "task=toy_pair", f"model={model}", "train.max_steps=1"], folder)
     [record] = records.read_all(folder / "results")[0].values()
     return {"wall_s": round(first_line + record.time.train_s, 3), "cpu_s": times["cpu_s"]}
+
+
+def further_cell(folder: Path, model: str) -> dict[str, float]:
+    """Time the second of two cells in one process, without its steps and its only evaluation.
+
+    The cells run in this process, as those of a sweep do in a worker's.
+    """
+    from dcft.training.run import run_cell  # loads torch
+
+    for seed in (1, 2):
+        overrides = ["task=toy_cls", f"model={model}", "train.max_steps=2", "eval.every=2", "data.max_eval=64"]
+        overrides += [f"seed={seed}", f"results.dir={folder}/results", f"outputs.dir={folder}/outputs"]
+        processor, started = time.process_time(), time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            record = records.read(run_cell(build(Composer()(overrides), overrides)))
+        wall, processor = time.perf_counter() - started, time.process_time() - processor
+    inside = record.time.train_s + record.last.eval_s
+    return {"wall_s": round(wall - inside, 3), "cpu_s": round(processor, 3)}
 
 
 def _time(arguments: list[str | Path], folder: Path) -> tuple[dict[str, float], float]:
@@ -93,8 +116,9 @@ def page(report: dict[str, Any]) -> list[str]:
     settings = report["settings"]
     return [
         f"Seconds, median of {plural(settings['repeat'], 'run')}. First training step: {settings['model']} on "
-        "toy_pair, from the start of the command to the end of the step, in an empty folder (no cached tokens); its "
-        "processor time is that of the whole run.",
+        "toy_pair, from the start of the command to the end of the step, in an empty folder (no cached tokens). "
+        "A further cell: the second of two in one process, on toy_cls, without its two steps and its evaluation. The "
+        "processor time of both is that of the whole run.",
         "",
         *table(["command", "seconds", "range", "processor", "limit", ""], lines),
     ]

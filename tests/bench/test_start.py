@@ -19,3 +19,5 @@ def test_the_first_step_takes_longer_than_reading_the_settings(measure):
     [settings] = report["times"]["run.py --cfg job"]
     assert step["wall_s"] > settings["wall_s"] > 0
     assert step["cpu_s"] > 0
+    [further] = report["times"]["a further cell"]
+    assert further["wall_s"] > 0

@@ -70,8 +70,8 @@ SESSION = textwrap.dedent(
         trainer.add_callback(watch)
         return trainer
 
-    def as_on_gpus(config, layer):
-        made = arguments(config, layer)
+    def as_on_gpus(*args, **kwargs):
+        made = arguments(*args, **kwargs)
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU  # accelerate's only condition
         return made
 
