@@ -56,6 +56,11 @@ RESULT = {  # invented times
             "products": {"bare": {"gflop": 1.0, "ms": [9.0] * 3}},
             "rows": [{"name": "bare", "title": "Bare backbone", "ms": [10.0] * 3}],
         },
+        {
+            "name": "budget",
+            "floor": "frozen",
+            "rows": [{"name": "frozen", "title": "Frozen backbone", "budget": {"matrix products": 70.0, "GELU": 5.5}}],
+        },
         *(
             {
                 "name": "layer",
@@ -85,6 +90,8 @@ def test_tables_are_computed_from_the_times():
     assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400"] in lines(text)
     assert ["DCFT d=8", "1.5", "1.50", "1.5", "1.50"] in lines(text)
     assert "deberta-v3-base (4 of 12 layers, random weights), batch 8 x 128, fp32, lean attention, fast dropout" in text
+    assert ["GELU", "5.5"] in lines(text)
+    assert ["sum", "75.5"] in lines(text)
     assert "20.0 GFLOP in 160.0 ms: 125 GFLOP/s" in text
     assert "median of 3 interleaved rounds" in text
     assert "the head, which has 592,130" in text
@@ -134,13 +141,16 @@ def test_the_command_measures_writes_and_prints(tmp_path, capsys):
     files = sorted(tmp_path.glob("*.json"))
     assert [path.stem for path in files] == [f"step-tiny-deberta-l2-b2x{n}-cpu-fp32-some" for n in (16, 8)]
     result = json.loads(files[0].read_text())
-    assert [part["name"] for part in result["parts"]] == ["step", "evaluation", "layer", "layer", "layer"]
-    assert [part["size"] for part in result["parts"][2:]] == [[32, 32], [32, 64], [64, 32]]
-    for part in result["parts"]:
+    assert [part["name"] for part in result["parts"]] == ["step", "evaluation", "layer", "layer", "layer", "budget"]
+    assert [part["size"] for part in result["parts"][2:5]] == [[32, 32], [32, 64], [64, 32]]
+    for part in result["parts"][:5]:
         assert part["floor"] == part["rows"][0]["name"]
         assert all(len(row["ms"]) == 2 and min(row["ms"]) > 0 for row in part["rows"])
     assert list(result["parts"][0]["products"]) == ["frozen", "full"]
     assert result["parts"][0]["products"]["full"]["gflop"] > result["parts"][0]["products"]["frozen"]["gflop"]
+    [frozen, dcft] = result["parts"][5]["rows"]
+    assert frozen["budget"]["matrix products"] > 0
+    assert min(sum(row["budget"].values()) for row in (frozen, dcft)) > 0
     peaks = {row["name"]: sum(row["memory"].values()) for row in result["parts"][0]["rows"]}
     assert peaks["frozen"] < peaks["dcft-d8"] < peaks["full"]
 

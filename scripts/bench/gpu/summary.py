@@ -85,7 +85,7 @@ def _steps(report: Result, rates: dict[str, float]) -> Iterable[dict[str, Any]]:
     settings = report["settings"]
     shape, rate = _shape(settings), rates.get(settings["precision"])
     for part in report["parts"]:
-        if part["name"] == "layer":
+        if part["name"] in ("layer", "budget"):
             continue
         floor = next(row for row in part["rows"] if row["name"] == part["floor"])["ms"]
         for row in part["rows"]:

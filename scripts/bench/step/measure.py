@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.step import backbones, checks, memory
+from bench.step.budget import budget
 from bench.step.products import Products
-from bench.step.rows import EVALUATION_FLOOR, FULL, LAYER, PARTS, STEP_FLOOR, BenchRow
+from bench.step.rows import BUDGETS, EVALUATION_FLOOR, FULL, LAYER, PARTS, STEP_FLOOR, BenchRow
 from bench.step.workload import Workload
 from bench.timing import interleave
 from dcft.config.build import build
@@ -120,6 +121,8 @@ class Measurement:
             results.append(self._part("evaluation", evaluation, EVALUATION_FLOOR))
         if "layer" in parts and step:
             results += self._layers({name: row for name, row in step.items() if name in LAYER})
+        if "budget" in parts and self.device.type == "cpu":
+            results += self._budgets({name: row for name, row in step.items() if name in BUDGETS})
         return {"measurement": "step", "settings": self.settings, "parts": results}
 
     def _part(self, name: str, rows: dict[str, BenchRow], floor: str) -> dict[str, Any]:
@@ -173,6 +176,15 @@ class Measurement:
             size = [bare.in_features, bare.out_features]
             parts.append({"name": "layer", "matrix": matrix, "size": size, "floor": STEP_FLOOR, "rows": lines})
         return parts
+
+    def _budgets(self, rows: dict[str, BenchRow]) -> list[dict[str, Any]]:
+        """A profile of some rows' steps."""
+        lines = []
+        for name, workload in self.workloads(rows, training=True).items():
+            for _ in range(self.arguments.warmup):
+                workload()
+            lines.append({"name": name, "title": workload.row.title, "budget": budget(workload)})
+        return [{"name": "budget", "floor": STEP_FLOOR, "rows": lines}] if lines else []
 
 
 def first_layer(workload: Workload, module: str) -> nn.Module:

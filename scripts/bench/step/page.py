@@ -25,7 +25,7 @@ def page(report: dict[str, Any], against: str | None = None) -> list[str]:
     for name, title in PARTS.items():
         parts = [_against(part, against) for part in report["parts"] if part["name"] == name]
         if parts:
-            lines += ["", f"**{title}**", "", *(_layers(parts) if name == "layer" else _rows(report, parts[0]))]
+            lines += ["", f"**{title}**", "", *_TABLES[name](report, parts)]
     return lines
 
 
@@ -37,8 +37,9 @@ def _floor(part: dict[str, Any]) -> dict[str, Any]:
     return next(row for row in part["rows"] if row["name"] == part["floor"])
 
 
-def _rows(report: dict[str, Any], part: dict[str, Any]) -> list[str]:
+def _rows(report: dict[str, Any], parts: list[dict[str, Any]]) -> list[str]:
     """The table of a training step or of an evaluation."""
+    [part] = parts
     training, floor = part["name"] == "step", _floor(part)
     reference = next(iter(part["products"]))  # the frozen backbone
     tokens = report["settings"]["batch"] * report["settings"]["length"]
@@ -74,7 +75,7 @@ def _share(part: dict[str, Any]) -> list[str]:
     ]
 
 
-def _layers(parts: list[dict[str, Any]]) -> list[str]:
+def _layers(_: dict[str, Any], parts: list[dict[str, Any]]) -> list[str]:
     """The table of single layers, two columns for each size."""
     header, lines = ["Adapter"], {row["title"]: [row["title"]] for row in parts[0]["rows"]}
     for part in parts:
@@ -85,3 +86,16 @@ def _layers(parts: list[dict[str, Any]]) -> list[str]:
             lines[row["title"]] += [f"{spread(row['ms'])[0]:,.1f}", f"{ratio:.2f}"]
     note = f"- Ratio: to “{_floor(parts[0])['title']}” of the same round, median over the rounds."
     return [*table(header, list(lines.values())), "", note]
+
+
+def _budgets(_: dict[str, Any], parts: list[dict[str, Any]]) -> list[str]:
+    """The profiles of some rows, side by side."""
+    [part] = parts
+    header = ["Line", *(row["title"] for row in part["rows"])]
+    budgets = [row["budget"] for row in part["rows"]]
+    lines = [[line, *(f"{b[line]:,.1f}" for b in budgets)] for line in budgets[0]]
+    lines.append(["sum", *(f"{sum(b.values()):,.1f}" for b in budgets)])
+    return [*table(header, lines), "", "- Profiled steps take longer than those that are timed above."]
+
+
+_TABLES = {"step": _rows, "evaluation": _rows, "layer": _layers, "budget": _budgets}

@@ -25,6 +25,7 @@ PARTS = {  # name -> title
     "step": "One training step (forward, backward, optimiser)",
     "evaluation": "One forward pass of evaluation",
     "layer": "One linear layer, forward and backward",
+    "budget": "Where the time of a step goes, in ms",
 }
 _HEAD_ONLY = ("method=full", "+method.trainable=[]")  # the suite trains the head with every method
 _DCFT = ("method=dcft", "kernel=8")
@@ -32,6 +33,7 @@ _LORA = ("method=lora", "rank=1")
 
 STEP_FLOOR, EVALUATION_FLOOR = "frozen", "bare"
 FULL = "full"
+BUDGETS = (STEP_FLOOR, "dcft-d8", "lora-r1")  # rows whose steps are profiled, on a CPU
 STEP = {
     STEP_FLOOR: BenchRow("Frozen backbone", _HEAD_ONLY),
     "frozen-plain": BenchRow("Frozen backbone, as Transformers computes it", _HEAD_ONLY, "plain", STEP_FLOOR),
