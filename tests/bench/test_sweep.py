@@ -12,7 +12,7 @@ def test_the_page_has_medians_and_ranges():
     ]
     settings = {"model": "minilm-l6", "launcher": "local", "cells": 8, "steps": 40, "rounds": 2}
     page = sweep.page({"settings": settings, "sweeps": sweeps, "hardware": {"gpu": None}})
-    assert page[0].startswith("8 cells (LoRA on toy_pair, minilm-l6, 40 steps of 16 rows")
+    assert page[0].startswith("8 cells (LoRA on toy_cls, minilm-l6, 40 steps of 16 rows")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page[-2:]]
     assert rows == [
         ["1", "4", "120 (100 to 140)", "240", "15", "810"],

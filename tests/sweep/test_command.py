@@ -57,7 +57,7 @@ def test_filters_choose_what_runs(script, tmp_path):
     plan = script("run", *TABLE, "only=toy_cls,toy_sim", "methods=lora", "dry=true")
     assert "2 cells, 0 done, 2 to run" in plan.stdout
     for setting, line in (
-        ("only=rte", "only=rte is not in this table; give some of toy_cls, toy_sim"),
+        ("only=rte", "only=rte is not in this table; give some of toy_sim, toy_cls"),
         ("methods=full", "methods=full is not in this table; give some of dcft, lora"),
     ):
         refused = script("run", *TABLE, setting)

@@ -163,7 +163,7 @@ def test_a_table_s_section_has_its_runs_and_says_what_they_are(results):
     assert demo.groupby == ["config.task", "config.method", "config.kernel"]  # a stride that is the kernel adds nothing
     assert strides.groupby == ["config.task", "config.method", "config.stride"]
     text = json.dumps(page._to_model().model_dump())
-    assert "toy data, generated, no benchmark: toy: entailment, toy: similarity" in text
+    assert "toy data, generated, no benchmark: toy: similarity, toy: polarity" in text
     assert "backbone not one of the paper's: tiny random BERT" in text
 
 

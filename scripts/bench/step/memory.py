@@ -46,8 +46,15 @@ def allocated(workload: Callable[[], object], device: torch.device) -> int:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
         events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
-    # The profiler reports no size for memory that was allocated before the call and is freed in it.
-    return max((event["args"]["Total Allocated"] for event in events if event.get("name") == "[memory]"), default=0)
+    # The profiler reports no size for memory that was allocated before the call and is freed in it. What is left of
+    # earlier profiles of this process is in its totals.
+    sizes = [event["args"] for event in sorted(events, key=_start) if event.get("name") == "[memory]"]
+    before = sizes[0]["Total Allocated"] - sizes[0]["Bytes"] if sizes else 0
+    return max((size["Total Allocated"] for size in sizes), default=before) - before
+
+
+def _start(event: dict) -> float:
+    return event.get("ts", 0.0)
 
 
 @contextlib.contextmanager
