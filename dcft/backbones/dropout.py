@@ -1,7 +1,7 @@
 """Dropout on a CPU at a fraction of its cost: the same distribution from other random numbers.
 
-PyTorch draws one number of its generator for each element, which takes an eighth of a training step on a CPU. Here one
-64-bit number of the same generator gives four elements 16 bits each. An element is dropped if its 16 bits, read as an
+PyTorch draws one number of its generator for each element. Here one 64-bit number of the same generator gives four
+elements 16 bits each. An element is dropped if its 16 bits, read as an
 integer from 0 to 65,535, are below `round(65536 p)`. So p is a multiple of 2^-16: 0.1 becomes 0.100006. Kept elements
 are scaled by the inverse of their exact probability. The numbers come from PyTorch's default generator, so seeds,
 resumed runs and several processes work as with PyTorch's dropout.

@@ -99,10 +99,9 @@ class _JointLinears(torch.autograd.Function):
             grad_x = grad_x.view(x.shape)
         grad_tensors = []
         grad_rights = (grad_inner @ rows).split(ctx.ranks)
-        for grad, part, grad_right, *of in zip(
-            grads, inner.split(ctx.ranks), grad_rights, needed[::4], needed[1::4], strict=True
-        ):
-            of_weight, of_bias = of
+        parts = inner.split(ctx.ranks)
+        layers = zip(grads, parts, grad_rights, needed[::4], needed[1::4], strict=True)
+        for grad, part, grad_right, of_weight, of_bias in layers:
             grad_tensors += [grad.T @ rows if of_weight else None, grad.sum(0) if of_bias else None]
             grad_tensors += [(part @ grad).T, grad_right]
         return grad_x, *grad_tensors

@@ -10,7 +10,7 @@ from bench.command import positive
 from bench.output import plural, publish, table
 from bench.step import LARGE, LONGEST, MODELS, TINY
 from bench.step.rows import STEP
-from bench.timing import ratios, spread
+from bench.timing import choose_device, ratios, spread
 from dcft.errors import RunFailed, UserError
 
 if TYPE_CHECKING:
@@ -51,14 +51,9 @@ def main(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: for settings that cannot be measured.
     """
-    import torch
-
-    available = "cuda" if torch.cuda.is_available() else "cpu"
-    if arguments.device == "cuda" != available:
-        raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
+    device = choose_device(arguments.device)
     if arguments.length > LONGEST:
         raise UserError(f"--length {arguments.length}: give 1 to {LONGEST} tokens")
-    device = torch.device(arguments.device or available)
     settings = {name: getattr(arguments, name) for name in SETTINGS} | {"device": device.type}
     report = {"settings": settings, **measure(arguments, device)}
     name = f"options-{arguments.model}-b{arguments.batch}x{arguments.length}-{device.type}"

@@ -5,7 +5,6 @@ from typing import Any
 
 from bench.command import positive
 from bench.output import plural, publish, table
-from dcft.errors import UserError
 
 SIDES = {"cpu": 1024, "cuda": 8192}  # of the square matrices, large enough that launching costs nothing
 PRECISIONS = ("fp32", "bf16")
@@ -24,12 +23,9 @@ def main(arguments: argparse.Namespace) -> None:
     """
     import torch
 
-    from bench.timing import interleave
+    from bench.timing import choose_device, interleave
 
-    available = "cuda" if torch.cuda.is_available() else "cpu"
-    if arguments.device == "cuda" != available:
-        raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
-    device = torch.device(arguments.device or available)
+    device = choose_device(arguments.device)
     side = SIDES[device.type]
     matrix = torch.randn(side, side, device=device)
     operands = {"fp32": matrix, "bf16": matrix.bfloat16()}

@@ -10,8 +10,24 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from dcft.errors import UserError
+
 if TYPE_CHECKING:
     import torch  # tables of ratios need no torch
+
+
+def choose_device(given: str | None) -> "torch.device":
+    """The device that `--device` names; without it, CUDA's if there is a GPU, else the CPU.
+
+    Raises:
+        UserError: for "cuda" without a GPU.
+    """
+    import torch
+
+    available = "cuda" if torch.cuda.is_available() else "cpu"
+    if given == "cuda" != available:
+        raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
+    return torch.device(given or available)
 
 
 def milliseconds(workload: Callable[[], object], device: "torch.device", calls: int = 1) -> float:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.command import positive
 from bench.output import plural, publish, table
-from bench.timing import interleave, ratios, spread
-from dcft.errors import UserError
+from bench.timing import choose_device, interleave, ratios, spread
 
 if TYPE_CHECKING:
     import torch
@@ -42,12 +41,10 @@ def main(arguments: argparse.Namespace) -> None:
     """
     import torch
 
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
+    device = choose_device(arguments.device)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    device = torch.device(arguments.device)
     parts = []
     for title, ways in passes(arguments.tokens, device).items():
         for way in ways.values():

@@ -11,7 +11,7 @@ from bench.command import positive
 from bench.output import plural, publish, table
 from bench.step import LARGE, LONGEST, MODELS, TINY
 from bench.step.rows import STEP
-from bench.timing import ratios, spread
+from bench.timing import choose_device, ratios, spread
 from dcft.errors import UserError
 
 ROWS = [name for name, row in STEP.items() if row.settings[0] in ("method=dcft", "method=lora") and not row.variant]
@@ -41,20 +41,15 @@ def main(arguments: argparse.Namespace) -> None:
         UserError: for settings that cannot be measured.
         RunFailed: if replicas at once do not compute what they compute alone.
     """
-    import torch
-
     from bench.replicas import steps
     from bench.step import backbones
 
-    available = "cuda" if torch.cuda.is_available() else "cpu"
-    if arguments.device == "cuda" != available:
-        raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
+    device = choose_device(arguments.device)
     all_layers = backbones.architecture(arguments.model)["num_hidden_layers"]
     if (arguments.layers or 1) > all_layers:
         raise UserError(f"--layers {arguments.layers}: {arguments.model} has {all_layers}")
     if arguments.length > LONGEST:
         raise UserError(f"--length {arguments.length}: give 1 to {LONGEST} tokens")
-    device = torch.device(arguments.device or available)
     report = {
         "settings": {name: getattr(arguments, name) for name in SETTINGS}
         | {"device": device.type, "layers": arguments.layers or all_layers, "of_layers": all_layers},

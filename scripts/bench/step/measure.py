@@ -15,7 +15,7 @@ from bench.step.budget import budget
 from bench.step.products import Products
 from bench.step.rows import BUDGETS, EVALUATION_FLOOR, FULL, LAYER, PARTS, STEP_FLOOR, BenchRow
 from bench.step.workload import Workload
-from bench.timing import interleave
+from bench.timing import choose_device, interleave
 from dcft.config.build import build
 from dcft.config.cell import RunConfig
 from dcft.config.compose import Composer
@@ -41,9 +41,7 @@ class Measurement:
     """
 
     def __init__(self, model: str, length: int, arguments: argparse.Namespace):
-        available = "cuda" if torch.cuda.is_available() else "cpu"
-        if arguments.device == "cuda" != available:
-            raise UserError("--device cuda: PyTorch finds no CUDA device; give --device cpu")
+        self.device = choose_device(arguments.device)
         if arguments.threads:
             torch.set_num_threads(arguments.threads)
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # about calls of its own
@@ -51,7 +49,6 @@ class Measurement:
             torch._dynamo.config.recompile_limit = 1000
             torch._dynamo.config.fail_on_recompile_limit_hit = True
         torch.manual_seed(0)
-        self.device = torch.device(arguments.device or available)
         self.arguments = arguments
         all_layers = backbones.architecture(model)["num_hidden_layers"]
         layers = arguments.layers or (CPU_LAYERS.get(model, all_layers) if self.device.type == "cpu" else all_layers)
