@@ -16,7 +16,7 @@ LAUNCHERS = {
     "joblib": ["hydra.launcher.n_jobs=2"],
     "submitit_local": [],
     "submitit_slurm": ["hydra.launcher.partition=any"],
-    "ray": ["+hydra.launcher.ray.init.num_cpus=2"],
+    "ray": ["+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.remote.max_retries=0"],
 }
 TWO_AT_ONCE = ("local", "joblib", "ray")  # and each with half of the threads
 PACKAGES = {
