@@ -52,6 +52,7 @@ NOT_PART = {
     "recipe": "its values count",
     "recipe_source": "a description",
     "eval.batch_size": "changes rounding at most",
+    "eval.keep_predictions": "what is kept beside the record",
     "fsdp": "how processes share a model, which changes rounding at most",
     "tracker": "a mirror of the record",
     "results": _PLACE,
@@ -106,6 +107,11 @@ class RunConfig:
     def record_path(self) -> Path:
         """Where the record of this cell is, or will be."""
         return Path(self.results.dir) / record_place(self.model.name, self.task.name, self.cell)
+
+    @property
+    def predictions_path(self) -> Path:
+        """Where the answers of this cell's chosen evaluations are, or will be."""
+        return Path(self.results.dir) / predictions_place(self.model.name, self.task.name, self.cell)
 
     @property
     def work_dir(self) -> Path:
@@ -180,6 +186,11 @@ def chosen_matrices(matrices: dict[str, str], targets: str) -> list[str]:
 def record_place(model: str, task: str, cell: str) -> Path:
     """Where the record of a cell belongs, below the results folder."""
     return Path("runs") / model / task / f"{cell}.json"
+
+
+def predictions_place(model: str, task: str, cell: str) -> Path:
+    """Where the predictions of a cell belong, below the results folder."""
+    return Path("predictions") / model / task / f"{cell}.parquet"
 
 
 def _defaults(kind: type, prefix: str = "") -> dict[str, Any]:

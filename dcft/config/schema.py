@@ -137,6 +137,7 @@ class Train:
 class Eval:
     every: Whole
     batch_size: Whole = 64
+    keep_predictions: bool = True
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """SQuAD: questions and paragraphs to overlapping windows of tokens, and the model's logits to answer texts."""
 
 from collections import defaultdict
+from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -9,6 +10,14 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from dcft.errors import UserError
 
 OUTSIDE = [-1, -1]  # offset of a token that is not part of the paragraph
+
+
+class Answers(NamedTuple):
+    """The answers to all questions, in their order."""
+
+    texts: list[str]  # empty for "no answer"; "empty", with score 0, if no candidate is left
+    scores: list[float]  # of the best span
+    null_scores: list[float]  # of "no answer"
 
 
 def encode(
@@ -112,7 +121,7 @@ def predict_answers(
     n_best: int,
     max_answer_length: int,
     null_threshold: float | None,
-) -> list[str]:
+) -> Answers:
     """The most likely text for each question, over all its windows.
 
     A span scores the sum of its start and end logit. Candidates are the `n_best` starts times the `n_best` ends of each
@@ -131,8 +140,7 @@ def predict_answers(
             question has an answer.
 
     Returns:
-        One text a question, in the order of `data`; empty for "no answer". The text is "empty", with score 0, if no
-        candidate is left.
+        One text a question, with its scores.
     """
     best: dict[int, tuple[float, int, int]] = {}
     null: dict[int, float] = defaultdict(lambda: np.inf)
@@ -152,14 +160,16 @@ def predict_answers(
         i, j = np.unravel_index(scores.argmax(), scores.shape)
         if scores[i, j] > best.get(example, (-np.inf,))[0]:
             best[example] = (scores[i, j], offsets[first[i, 0], 0], offsets[last[0, j], 1])
-    texts = []
+    answers = Answers([], [], [])
     for example, context in enumerate(data["context"]):
         score, text = 0.0, "empty"
         if example in best:
             score, begin, stop = best[example]
             text = context[begin:stop].strip()  # some tokenizers' offsets include the blank before a word
-        texts.append("" if null_threshold is not None and null[example] - score > null_threshold else text)
-    return texts
+        answers.texts.append("" if null_threshold is not None and null[example] - score > null_threshold else text)
+        answers.scores.append(float(score))
+        answers.null_scores.append(float(null[example]))
+    return answers
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:

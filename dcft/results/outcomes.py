@@ -1,11 +1,16 @@
 """The numbers of a sweep, by row, task and seed. A missing number is None, and so is a mean over it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcft.errors import UserError
-from dcft.results import protocols
+from dcft.results import predictions, protocols
+from dcft.results.items import Runs
 from dcft.results.record import Record
 from dcft.results.sweeps import Row, Sweep
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class Outcomes:
@@ -26,6 +31,7 @@ class Outcomes:
                 f"protocol={protocol}: there is no such protocol; give one of {', '.join(protocols.PROTOCOLS)}"
             )
         self.sweep = sweep
+        self.results = results
         self.protocol = protocol
         self.records, self.bad = sweep.records(results)
         histories = {place: record.history if record.done else [] for place, record in self.records.items()}
@@ -43,6 +49,28 @@ class Outcomes:
             return self._average([self.series(row, column.task, metric) for column in self.sweep.columns])
         by_seed = [self.metrics.get((row, task, seed)) for seed in self.sweep.seeds]
         return [metrics and metrics[metric] for metrics in by_seed]
+
+    def runs(self, row: int, task: str) -> Runs | None:
+        """The answers of a row on a task, one run a seed.
+
+        None if a seed has none that the protocol chooses, or if the score's metric cannot be resampled.
+
+        Raises:
+            UserError: if a file of predictions is not the one that its record names.
+        """
+        tables = [self._answers((row, task, seed)) for seed in self.sweep.seeds]
+        metrics = next(column.score for column in self.sweep.columns if column.task == task)
+        try:
+            known = [table for table in tables if table is not None]
+            half = protocols.PROTOCOLS[self.protocol].half
+            return Runs(known, metrics, half) if len(known) == len(tables) else None
+        except KeyError:
+            return None
+
+    def _answers(self, place: tuple[int, str, int]) -> "pyarrow.Table | None":
+        record = self.records.get(place)
+        chosen = protocols.choose(record.history, self.protocol) if record and record.done else None
+        return (predictions.read(self.results, record) or {}).get(chosen.step) if record and chosen else None
 
     def seconds(self, row: int, task: str) -> list[float | None]:
         """Training time of each seed, without evaluations; `task` may be "average"."""

@@ -91,6 +91,14 @@ class ModelSource:
 
 
 @dataclass(config=STRICT, frozen=True)
+class Predictions:
+    """The file with a run's answers on dev (dcft.results.predictions)."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    steps: list[Count]  # whose evaluations it holds
+
+
+@dataclass(config=STRICT, frozen=True)
 class Git:
     """State of the suite's code."""
 
@@ -133,6 +141,7 @@ class Record:
     error: str | None
     history: list[Evaluation]
     losses: list[tuple[int, float]]  # step, and mean training loss since the step before; a method's penalty included
+    predictions: Predictions | None = None  # None: not kept
 
     def __post_init__(self) -> None:
         for key in ("task", "model", "method"):

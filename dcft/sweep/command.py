@@ -135,7 +135,7 @@ def _render(sweep: Sweep, results: Path) -> list[Path]:
     from dcft.views import tables  # loads pandas, which a plan does without
 
     paths = []
-    for view in tables.views(sweep):
+    for view in tables.views(sweep, results):
         grid = tables.build(sweep, results, view)
         if view == "ours":
             tables.show(grid)

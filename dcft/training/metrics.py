@@ -68,8 +68,7 @@ class Squad(evaluate.Metric):
         return evaluate.MetricInfo(self.__doc__, citation=SQUAD_CITATION, features=features)
 
     def _compute(self, predictions, references) -> dict[str, float]:
-        exact = np.array([best(exact_match, p, r) for p, r in zip(predictions, references, strict=True)])
-        f1 = np.array([best(token_f1, p, r) for p, r in zip(predictions, references, strict=True)])
+        exact, f1 = by_question(predictions, references)
         values = {"exact_match": exact.mean(), "f1": f1.mean()}
         if self.config_name == "squad_v2":
             answerable = np.array([bool(accepted_texts(r)) for r in references])
@@ -77,6 +76,12 @@ class Squad(evaluate.Metric):
                 if part.any():
                     values |= {f"{name}_exact_match": exact[part].mean(), f"{name}_f1": f1[part].mean()}
         return {name: 100 * float(value) for name, value in values.items()}
+
+
+def by_question(predictions: list[str], references: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Exact match and F1 of each answer, from 0 to 1."""
+    pairs = list(zip(predictions, references, strict=True))
+    return tuple(np.array([best(metric, *pair) for pair in pairs]) for metric in (exact_match, token_f1))
 
 
 @lru_cache(maxsize=1 << 18)  # an evaluation asks for each text four times: for two metrics, on dev and on a half

@@ -6,7 +6,17 @@ from typing import Any
 from dcft.config.cell import RunConfig
 from dcft.config.digests import data_identity, model_identity
 from dcft.results import protocols, provenance
-from dcft.results.record import SCHEMA_VERSION, DataSource, Git, ModelSource, Params, Record, Status, Tokens
+from dcft.results.record import (
+    SCHEMA_VERSION,
+    DataSource,
+    Git,
+    ModelSource,
+    Params,
+    Predictions,
+    Record,
+    Status,
+    Tokens,
+)
 from dcft.results.records import now
 from dcft.training.history import costs, evaluations, losses
 
@@ -61,13 +71,14 @@ def begin(config: RunConfig, state: dict[str, Any], processes: int) -> dict[str,
     }
 
 
-def finish(begun: dict[str, Any], result: Result, error: str | None) -> Record:
+def finish(begun: dict[str, Any], result: Result, error: str | None, predictions: Predictions | None = None) -> Record:
     """The record of a run that has ended.
 
     Args:
         begun: what `begin` returned: the content that the cell was named by, even if a file has changed since.
         result: what the run has left.
         error: why it failed; None if it ended well.
+        predictions: the file with the run's answers; None: not kept.
     """
     history = evaluations(result.logs)
     best = None if error else protocols.choose(history, "best")
@@ -89,4 +100,5 @@ def finish(begun: dict[str, Any], result: Result, error: str | None) -> Record:
         error=error,
         history=history,
         losses=losses(result.logs),
+        predictions=predictions,
     )

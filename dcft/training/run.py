@@ -19,10 +19,11 @@ from dcft.backbones import compilation, device, load
 from dcft.config.cell import RunConfig
 from dcft.data import batches, encode, hub
 from dcft.errors import RunFailed, UserError
-from dcft.results import protocols, provenance, records
-from dcft.results.record import Tokens
+from dcft.results import predictions, protocols, provenance, records
+from dcft.results.record import Predictions, Tokens
 from dcft.tracking import mirror
-from dcft.training import checkpoints, distributed, methods, recording
+from dcft.training import answers, checkpoints, distributed, methods, recording
+from dcft.training.answers import Keeper
 from dcft.training.history import evaluations
 from dcft.training.progress import ProgressBar
 from dcft.training.recording import Result
@@ -74,7 +75,7 @@ def run_cell(config: RunConfig) -> Path:
             raise
         error = result.failure and _explain(result.failure)
         if distributed.is_first():
-            record = recording.finish(begun, result, error)
+            record = recording.finish(begun, result, error, _write_predictions(config, result))
             records.write(path, record)
             tracker.finish(record)
         if result.failure:
@@ -84,9 +85,16 @@ def run_cell(config: RunConfig) -> Path:
     return path
 
 
+def _write_predictions(config: RunConfig, result: Result) -> Predictions | None:
+    """Move the answers that were kept into the results folder, and tell what they are; None for a failed run."""
+    kept = {} if result.failure else Keeper(config.work_dir).read(evaluations(result.logs))
+    return predictions.write(config.predictions_path, kept) if kept else None
+
+
 def _clear(config: RunConfig) -> None:
-    """Delete what only an unfinished cell needs: its checkpoints, and the errors of earlier attempts."""
+    """Delete what only an unfinished cell needs: checkpoints, answers, and the errors of earlier attempts."""
     shutil.rmtree(checkpoints.folder(config.work_dir), ignore_errors=True)
+    shutil.rmtree(answers.folder(config.work_dir), ignore_errors=True)
     for file in config.work_dir.glob("error*.txt"):
         file.unlink()
 
@@ -196,6 +204,7 @@ def _prepare(config: RunConfig, tracker: mirror.NoTracker) -> Prepared:
         scorer=Scorer(config.task, data),
         hooks=model.hooks,
         order=order,
+        keep_answers=Keeper(config.work_dir) if config.eval.keep_predictions and distributed.is_first() else None,
         autocast=config.precision == "bf16" and config.fsdp,
     )
     if config.fsdp and not trainer.is_fsdp_enabled:  # accelerate says nothing and trains without

@@ -1,17 +1,18 @@
-"""From a model's outputs on the dev set to metrics: on all of it, on its two fixed halves, and whether it collapsed."""
+"""From a model's outputs on the dev set to answers, and from answers to metrics: on all of dev and on its halves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+from evaluate import Metric
 
 from dcft.config.schema import Task
 from dcft.data.encode import TaskData
 from dcft.data.squad import predict_answers
+from dcft.results import predictions
 from dcft.results.evaluation import Metrics, score
 from dcft.training import metrics
-
-HALVES_SEED = 0  # the halves of a dev set depend on its size alone, so that every run shares them
 
 
 @dataclass
@@ -22,13 +23,11 @@ class Scores:
     metrics: Metrics
     metrics_halves: list[Metrics]  # "score" included
     collapsed: bool  # see `collapsed` below
+    answers: pa.Table  # row by row, as `dcft.results.predictions` describes them, without `step`
 
 
 class Scorer:
-    """Scores a model's outputs on one task's dev sets.
-
-    The halves serve the protocol that chooses an evaluation on one half and reports the other (Ding et al., 2023).
-    """
+    """Turns a model's outputs on one task's dev sets into answers, and scores them."""
 
     def __init__(self, task: Task, data: TaskData):
         self.task = task
@@ -36,45 +35,74 @@ class Scorer:
         self.metric = metrics.create(task.metric)
 
     def __call__(self, outputs: np.ndarray | tuple[Sequence, Sequence]) -> Scores:
-        """Score the outputs for every row of `data.dev`, in order: logits, or start and end logits for spans."""
-        predictions, references = self._answers(outputs) if self.task.kind == "span" else self._labels(outputs)
-        everything, first, second = {}, {}, {}
-        start = 0
-        for name, rows in self.data.dev_rows.items():
-            suffix = name.removeprefix("dev")  # "" for the only or the matched dev set, else "_mismatched"
-            order = np.random.default_rng(HALVES_SEED).permutation(len(rows))
-            parts = (np.arange(len(rows)), np.sort(order[: len(rows) // 2]), np.sort(order[len(rows) // 2 :]))
-            for target, part in zip((everything, first, second), parts, strict=True):
-                chosen = start + part
-                values = self.metric.compute(
-                    predictions=[predictions[i] for i in chosen], references=[references[i] for i in chosen]
-                )
-                target.update({f"{key}{suffix}": value for key, value in values.items()})
-            start += len(rows)
-        everything, *halves = [_defined(values) for values in (everything, first, second)]
-        return Scores(
-            score(everything, self.task.score),
-            everything,
-            [half | {"score": score(half, self.task.score)} for half in halves],
-            collapsed(predictions, references),
+        """Score the outputs for every row of `data.dev`, in order.
+
+        Args:
+            outputs: logits, `rows x classes`; for spans the start and the end logits of each window.
+        """
+        answers = self._answers(outputs) if self.task.kind == "span" else self._labels(outputs)
+        return score_answers(answers, self.metric, self.task.score)
+
+    def _labels(self, logits: np.ndarray) -> pa.Table:
+        sets = self.data.dev_rows
+        columns = {
+            "split": [name for name, rows in sets.items() for _ in range(len(rows))],
+            "id": [number for rows in sets.values() for number in range(len(rows))],
+            "label": [label for rows in sets.values() for label in rows["label"][:]],
+        }
+        if self.task.kind == "regression":
+            return pa.table(columns | {"prediction": pa.array(logits[:, 0])})
+        classes = pa.array(logits.argmax(axis=1))
+        return pa.table(columns | {"prediction": classes, "logits": pa.array(list(logits))})
+
+    def _answers(self, logits: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]) -> pa.Table:
+        task, rows = self.task, self.data.dev_rows["dev"]
+        limits = (task.n_best, task.max_answer_length, task.null_threshold)
+        texts, scores, null_scores = predict_answers(rows, self.data.dev, *logits, *limits)
+        labels = [answers["text"] for answers in rows["answers"][:]]
+        exact, f1 = metrics.by_question(texts, labels)
+        return pa.table(
+            {
+                "split": ["dev"] * len(rows),
+                "id": rows["id"][:],
+                "label": pa.array(labels, pa.list_(pa.string())),
+                "prediction": texts,
+                "score": scores,
+                "null_score": null_scores,
+                "exact_match": 100 * exact,
+                "f1": 100 * f1,
+            }
         )
 
-    def _labels(self, logits: np.ndarray):
-        references = [label for rows in self.data.dev_rows.values() for label in rows["label"][:]]
-        predictions = logits[:, 0] if self.task.kind == "regression" else logits.argmax(axis=1)
-        return predictions.tolist(), references
 
-    def _answers(self, logits: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]):
-        rows = self.data.dev_rows["dev"]
-        texts = predict_answers(
-            rows,
-            self.data.dev,
-            *logits,
-            self.task.n_best,
-            self.task.max_answer_length,
-            self.task.null_threshold,
-        )
-        return texts, [answers["text"] for answers in rows["answers"][:]]
+def score_answers(answers: pa.Table, metric: Metric, names: list[str]) -> Scores:
+    """Score the answers of one evaluation, on all of dev and on its two fixed halves.
+
+    The halves serve the protocol that chooses an evaluation on one half and reports the other (Ding et al., 2023).
+
+    Args:
+        answers: columns `split`, `label` and `prediction`, in the order of the rows.
+        metric: of the task.
+        names: the metrics whose mean is the score.
+    """
+    everything, first, second = {}, {}, {}
+    splits = answers["split"].to_numpy()
+    labels, given = answers["label"].to_pylist(), answers["prediction"].to_pylist()
+    for name in dict.fromkeys(splits):
+        suffix = name.removeprefix("dev")  # "" for the only or the matched dev set, else "_mismatched"
+        rows = np.flatnonzero(splits == name)
+        parts = (rows, *(rows[half] for half in predictions.halves(len(rows))))
+        for target, part in zip((everything, first, second), parts, strict=True):
+            values = metric.compute(predictions=[given[i] for i in part], references=[labels[i] for i in part])
+            target.update({f"{key}{suffix}": value for key, value in values.items()})
+    everything, *halves = [_defined(values) for values in (everything, first, second)]
+    return Scores(
+        score(everything, names),
+        everything,
+        [half | {"score": score(half, names)} for half in halves],
+        collapsed(given, labels),
+        answers,
+    )
 
 
 def _defined(values: dict[str, float]) -> Metrics:

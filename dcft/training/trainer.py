@@ -3,9 +3,11 @@ a method's penalty, and an error at the first loss or score that is not finite."
 
 import math
 import time
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+import pyarrow
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import Tensor
@@ -17,6 +19,7 @@ from dcft.data import batches
 from dcft.data.batches import ProcessBatches
 from dcft.errors import RunFailed
 from dcft.results import protocols
+from dcft.results.evaluation import Evaluation
 from dcft.training import distributed
 from dcft.training.history import evaluations
 from dcft.training.methods import Hooks
@@ -31,10 +34,20 @@ class CellTrainer(Trainer):
         scorer: turns the outputs on the dev set into metrics.
         hooks: the method's callbacks, penalty and optimiser.
         order: sampler of the training rows.
+        keep_answers: called after each evaluation, with its answers and the history that it ends.
         autocast: autocast to bfloat16; for FSDP, where accelerate would compute everything in bfloat16, even the loss.
     """
 
-    def __init__(self, *args, scorer: Scorer, hooks: Hooks, order: Sampler[int], autocast: bool = False, **kwargs):
+    def __init__(
+        self,
+        *args,
+        scorer: Scorer,
+        hooks: Hooks,
+        order: Sampler[int],
+        keep_answers: Callable[[pyarrow.Table, list[Evaluation]], None] | None = None,
+        autocast: bool = False,
+        **kwargs,
+    ):
         super().__init__(*args, optimizers=(hooks.optimizer, None), **kwargs)
         self.model_accepts_loss_kwargs = False  # the models' loss is the mean over the batch, whatever they accept
         set_seed(self.args.seed + self.args.process_index)  # no two processes draw the same dropout
@@ -42,6 +55,7 @@ class CellTrainer(Trainer):
         self.penalty = hooks.penalty
         self.groups = hooks.groups
         self.order = order
+        self.keep_answers = keep_answers
         self.autocast = autocast
         self.clock = Clock()
         for callback in (self.clock, *hooks.callbacks):
@@ -105,6 +119,8 @@ class CellTrainer(Trainer):
             "train_s": self.clock.train_s,
         }
         self.log(entry)
+        if self.keep_answers:
+            self.keep_answers(scores.answers, evaluations(self.state.log_history))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
         return entry
 

@@ -31,7 +31,7 @@ from dcft.views.tables.published import CAPTIONS
 
 PROTOCOL = "best"
 UNLISTED = ("task", "model", "results", "outputs", "tracker")  # settings that the list of a record leaves out
-VIEWS = {"compare": "Ours beside the paper's", "ours": "Ours", "statistics": "Statistics over seeds"}
+VIEWS = {"compare": "Ours beside the paper's", "ours": "Ours", "statistics": "Signal and noise"}
 
 
 @dataclass
@@ -159,17 +159,14 @@ def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
         problems={k: v for k, v in problems.items() if v},
     )
     if by_place:
-        section.tables = [
-            (title, _table(sweep, results, view)) for view, title in VIEWS.items() if _wanted(sweep, view)
-        ]
+        section.tables = [(VIEWS[view], _table(sweep, results, view)) for view in _views(sweep, results)]
         section.pictures = [_picture(picture) for picture in figures.of_sweep(sweep, results, cells)]
     return section
 
 
-def _wanted(sweep: Sweep, view: str) -> bool:
-    """Whether a view differs from "ours": "compare" needs rows of the paper, "statistics" needs several seeds."""
-    beside = any(row.paper for row in sweep.rows)
-    return {"compare": beside, "ours": True, "statistics": len(sweep.seeds) > 1}[view]
+def _views(sweep: Sweep, results: Path) -> list[str]:
+    """The views of a sweep, "compare" first."""
+    return sorted(tables.views(sweep, results), key=list(VIEWS).index)
 
 
 def _table(sweep: Sweep, results: Path, view: str) -> Markup:

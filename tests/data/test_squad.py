@@ -58,7 +58,7 @@ def test_labels_read_back_are_the_answer(case):
     data = questions(case)
     windows = encode(data)
     assert all(len(ids) <= 24 for ids in windows["input_ids"])
-    answer = squad.predict_answers(data, windows, *logits_for(windows), 5, 30, null_threshold=None)
+    answer = squad.predict_answers(data, windows, *logits_for(windows), 5, 30, null_threshold=None).texts
     held = [s for s in windows["start_positions"] if s > 0]
     if held:  # the answer lies whole in at least one window
         assert answer == [context[a:b]]
@@ -99,7 +99,7 @@ def test_no_answer_wins_above_the_threshold_only(null, threshold, text):
     start, end = np.zeros((2, 1, 64))
     start[0, 0] = null
     start[0, tokens.index("Berlin")] = end[0, tokens.index("Berlin")] = 2.0
-    assert squad.predict_answers(data, windows, start, end, 20, 30, threshold) == [text]
+    assert squad.predict_answers(data, windows, start, end, 20, 30, threshold).texts == [text]
 
 
 def test_spans_backwards_too_long_or_outside_the_paragraph_never_win():
@@ -110,8 +110,10 @@ def test_spans_backwards_too_long_or_outside_the_paragraph_never_win():
     start[0, 1] = end[0, 1] = 9  # the question
     start[0, 40] = end[0, 40] = 9  # padding
     start[0, tokens.index("lives")] = end[0, tokens.index("in")] = 3
-    assert squad.predict_answers(data, windows, start, end, 20, 30, None) == ["lives in"]
-    assert squad.predict_answers(data, windows, start, end, 20, 1, None) == ["Ada"]  # one token: -4 + 4 is the best
+    assert squad.predict_answers(data, windows, start, end, 20, 30, None).texts == ["lives in"]
+    assert squad.predict_answers(data, windows, start, end, 20, 1, None).texts == [
+        "Ada"
+    ]  # one token: -4 + 4 is the best
 
 
 def test_best_of_all_windows():
@@ -128,7 +130,7 @@ def test_best_of_all_windows():
         for e in range(s, min(s + 8, len(offsets)))
         if offsets[s][0] >= 0 and offsets[e][0] >= 0
     )
-    assert squad.predict_answers(data, windows, start, end, 64, 8, None) == [best[1]]
+    assert squad.predict_answers(data, windows, start, end, 64, 8, None).texts == [best[1]]
 
 
 def answer_by_hand(context, windows, n_best, max_answer_length, null_threshold):
@@ -183,7 +185,7 @@ def test_answers_are_those_of_the_rules(cases, n_best, max_answer_length, null_t
         "offsets": [[list(o) if o else squad.OUTSIDE for o in offsets] for _, (offsets, _, _) in flat],
     }
     data = {"context": [CONTEXT] * len(cases)}
-    answers = squad.predict_answers(data, windows, start, end, n_best, max_answer_length, null_threshold)
+    answers = squad.predict_answers(data, windows, start, end, n_best, max_answer_length, null_threshold).texts
     assert answers == [answer_by_hand(CONTEXT, ws, n_best, max_answer_length, null_threshold) for ws in cases]
 
 

@@ -10,7 +10,7 @@ from dcft.errors import UserError
 from dcft.results import atomic
 from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Sweep
-from dcft.views.tables import ours, seeds
+from dcft.views.tables import ours, statistics
 from dcft.views.tables.baseline import find_baseline, has_row
 from dcft.views.tables.csv import long_csv
 from dcft.views.tables.grid import Grid
@@ -69,14 +69,15 @@ def build(
     if view == "published":
         return published_grid(sweep.table)
     if view == "statistics":
-        return seeds.view(outcomes, chosen)
+        return statistics.view(outcomes, chosen)
     return (ours.compare if view == "compare" else ours.ours)(outcomes, chosen if baseline else {})
 
 
-def views(sweep: Sweep) -> list[str]:
-    """The views that a sweep has: "compare" needs rows of the paper, "statistics" needs several seeds."""
+def views(sweep: Sweep, results: Path) -> list[str]:
+    """The views that a sweep has: "compare" needs rows of the paper, "statistics" several seeds or predictions."""
     compared = ["compare"] if any(row.paper for row in sweep.rows) else []
-    return ["ours", *compared, *(["statistics"] if len(sweep.seeds) > 1 else [])]
+    told = len(sweep.seeds) > 1 or any(record.predictions for record in sweep.records(results)[0].values())
+    return ["ours", *compared, *(["statistics"] if told else [])]
 
 
 def write(grid: Grid, results: Path) -> list[Path]:

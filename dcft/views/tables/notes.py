@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dcft.paper import printed
-from dcft.results import protocols, statistics
+from dcft.results import protocols
+from dcft.results.items import RESAMPLES
 from dcft.results.outcomes import Outcomes
+from dcft.results.predictions import path_of
 from dcft.results.record import Record
+from dcft.results.significance import SWAPS
 from dcft.views.tables import published, values
 
 NAMED = 4  # runs that a note names before it only counts
@@ -161,24 +164,44 @@ def distance(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     return [f"− {name}: our score minus that of {name} on the same backbone and seeds, the mean." for name in names]
 
 
-def seeds(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
-    """How intervals and p are computed, and the smallest p that this number of seeds allows."""
-    n = len(outcomes.sweep.seeds)
+def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
+    """How intervals, tests and ranks are computed, and which runs have no predictions for them."""
+    single = len(outcomes.sweep.seeds) == 1
     lines = [
-        "Scores: the mean of MNLI's pair, F1 for SQuAD. Intervals: percentile bootstrap of the mean over seeds "
-        f"({statistics.RESAMPLES:,} resamples); too narrow for few seeds, blank for one."
+        "Scores: the mean of MNLI's pair, F1 for SQuAD. Items: the standard error of one run's score that comes from "
+        f"the choice of the dev items (bootstrap, {RESAMPLES:,} selections)."
     ]
+    lines.append(
+        "Intervals: from the dev items alone. They are those of these runs; another seed is not covered."
+        if single
+        else "Intervals: seeds and items together, Student's t. Of the median: two-level bootstrap, seeds and then "
+        "items, too narrow for few seeds."
+    )
+    without = [r for r in outcomes.done if r.predictions is None or not path_of(outcomes.results, r).is_file()]
+    if without:
+        lines.append(
+            f"No predictions: {len(without)} of {len(outcomes.done)} runs; their intervals, tests and ranks are blank. "
+            "A run keeps predictions unless eval.keep_predictions=false."
+        )
+    lines.append(
+        "Rank: 1, and 1 more for each row of the backbone that is significantly better (all pairs, Holm, 5 %), for "
+        "Avg. the mean over tasks. Best: the share of two-level bootstrap selections in which the row leads."
+    )
     if not baseline:
         return [*lines, "No baseline in this sweep: nothing is compared."]
     named = "; ".join(f"{outcomes.sweep.rows[row].title} on {block}" for block, row in baseline.items())
-    lines.append(f"Baseline: {named}; compared seed by seed, its own lines are blank.")
-    if n > 1:
-        lines.append(
-            f"p: two-sided permutation test over pairs of seeds, exact up to {statistics.EXACT_SEEDS} seeds. With n "
-            f"seeds it is at least 2/2^n: with these {n}, {statistics.smallest_p(n):.2g}; below 0.05 only from 6 seeds "
-            "on. Not corrected for the number of comparisons."
-        )
-    return lines
+    test = (
+        "two-sided, on the same items: McNemar's exact test for an accuracy, approximate randomisation "
+        f"({SWAPS:,} exchanges) for other scores, t for Avg."
+        if single
+        else "two-sided t test on the same seeds and items."
+    )
+    return [
+        *lines,
+        f"Baseline: {named}; its own lines are blank. Wins: of the items on which the two differ, the share on which "
+        "the row has the smaller error.",
+        f"p: {test} p (Holm): corrected for all comparisons of this table.",
+    ]
 
 
 def _names(outcomes: Outcomes, places: list[tuple[int, str, int]]) -> str:

@@ -16,8 +16,10 @@ def show(grid: Grid, console: Console | None = None) -> None:
     """Print a table and its notes. A number is never cut: a table wider than the terminal runs on."""
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in grid.columns:
-        table.add_column("\n".join(column.titles), justify="left" if column.stub else "right", no_wrap=True)
+    for column, above in zip(grid.columns, [None, *grid.columns], strict=False):
+        spanned = len(column.titles) > 1 and above and above.titles[0] == column.titles[0]  # named at the first column
+        titles = ["", *column.titles[1:]] if spanned else column.titles
+        table.add_column("\n".join(titles), justify="left" if column.stub else "right", no_wrap=True)
     for group in grid.groups:
         for _, line in group.lines:
             table.add_row(*map(_cell, line.values))
