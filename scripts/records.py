@@ -32,8 +32,8 @@ def check(results: Path) -> None:
         outcomes["differ" if problem else "agree" if record.predictions and known else "have none"] += 1
         if problem:
             print(f"{results / path}: {problem}")
+    print(f"predictions: {', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items()))}")
     print(f"{len(good)} records, {len(bad)} bad")
-    print(f"predictions: {', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items())) or 'none'}")
     if bad or outcomes["differ"]:
         raise SystemExit(1)
 
