@@ -1,15 +1,6 @@
 """What a run answered on the dev set, row by row: one Parquet file a cell, for the evaluations that a protocol chooses.
 
-| column | holds |
-|---|---|
-| `step` | of the evaluation, as in the record's history |
-| `split` | `dev`; MNLI has `dev_mismatched` too |
-| `id` | the row's number in its split; SQuAD: the question's id |
-| `label` | class, number, or SQuAD's accepted texts |
-| `prediction` | class, number or text |
-| `logits` | classification: one a class |
-| `score null_score` | SQuAD: of the best span and of "no answer", sums of logits |
-| `exact_match f1` | SQuAD: of the text, in percent |
+docs/records.md describes the columns.
 """
 
 import hashlib
