@@ -157,8 +157,11 @@ def _check_row(path: Path, line: int, row: dict[str, str]) -> None:
         where = f"{path}:{line}: {column}"
         try:
             if column in (*GLUE, *SQUAD, AVERAGE):
-                if len(numbers(text or "0")) == 1 and column in SQUAD and text:
+                figure = numbers(text or "0")
+                if len(figure) == 1 and column in SQUAD and text:
                     raise ValueError(f"{text!r} is not a pair of exact match and F1")
+                if max(figure) > 100 and not text.endswith("h"):
+                    raise ValueError(f"{text!r} is more than 100 %")
             elif column in SETTINGS:
                 size(text or "0")
         except ValueError as error:

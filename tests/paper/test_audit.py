@@ -109,6 +109,7 @@ def tally(findings, kind):
         ("size", (20, 0, 0)),
         ("source", (8, 6, 0)),
         ("claim", (11, 13, 1)),
+        ("noise", (37, 25, 145)),
     ],
 )
 def test_nothing_else_is_found(audited, kind, expected):

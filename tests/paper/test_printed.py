@@ -116,6 +116,7 @@ def test_size(text, number, unit):
             "deberta,full",
             r"table2\.csv:2: model=deberta: give one of deberta-v3",
         ),
+        ("table1.csv", "69.21", "692.1", r"table1\.csv:2: CoLA: '692\.1' is more than 100 %"),
         ("table3.csv", "87.3 / 93.4", "93.4", r"table3\.csv:6: SQuADv1\.1: '93\.4' is not a pair"),
         ("table4.csv", "0.079M,Time", "0.079M,Tme", r"table4\.csv:4: metric=Tme: give one of Acc, Time"),
         ("table6.csv", "8,8,qk,", "8,8,k,", r"table6\.csv:2: targets=k: give one of qk, qv"),

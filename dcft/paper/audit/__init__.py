@@ -9,17 +9,19 @@ from pathlib import Path
 import pandas as pd
 
 from dcft.paper import printed
-from dcft.paper.audit import averages, baselines, claims, settings, single_runs, sizes
+from dcft.paper.audit import averages, baselines, claims, noise, settings, single_runs, sizes
 from dcft.paper.audit.findings import Finding
 
 
 @dataclass
 class Audit:
-    """What was found, and two tables of detail."""
+    """What was found, and tables of detail."""
 
     findings: list[Finding]
     parameters: pd.DataFrame  # every printed size beside the formula's
     single_runs: pd.DataFrame  # which scores can be one run, row by row
+    noise: pd.DataFrame  # how many leads of DCFT exceed chance, by table
+    noise_by_figure: pd.DataFrame  # the same by table, backbone and figure
 
 
 def run(paper: Path = printed.PAPER) -> Audit:
@@ -35,6 +37,7 @@ def run(paper: Path = printed.PAPER) -> Audit:
     cells = printed.cells(tables)
     size_findings, size_table = sizes.check(cells, tables["other_papers"])
     run_findings, run_table = single_runs.check(cells)
+    noise_findings, noise_table, noise_by_figure = noise.check(cells)
     findings = [
         *size_findings,
         *averages.averages(cells),
@@ -44,5 +47,6 @@ def run(paper: Path = printed.PAPER) -> Audit:
         *settings.check(tables),
         *baselines.check(cells, tables["other_papers"]),
         *claims.check(tables, cells),
+        *noise_findings,
     ]
-    return Audit(findings, size_table, run_table)
+    return Audit(findings, size_table, run_table, noise_table, noise_by_figure)

@@ -22,6 +22,7 @@ class Finding:
     printed: str
     computed: str
     verdict: str  # one of VERDICTS
+    headline: bool = False  # of a kind with too many findings to list, one that the report lists
 
 
 def verdict(good: bool) -> str:

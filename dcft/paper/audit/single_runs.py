@@ -106,6 +106,7 @@ def check(cells: pd.DataFrame) -> tuple[list[Finding], pd.DataFrame]:
                 computed=f"{hits} of {len(group)} are k/N; {float(group['chance'].sum()):.1f} would be by chance, and "
                 f"so many or more with probability {probability(group)}",
                 verdict=verdict(hits == len(group)),
+                headline=True,
             )
         )
     return findings, pd.DataFrame(lines)
