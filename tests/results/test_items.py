@@ -193,7 +193,7 @@ def false_alarms(seeds, spread, metric):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "spread", "metric"),
-    [(1, 0, "accuracy"), (1, 0, "matthews"), (2, 0.3, "accuracy"), (3, 0.3, "accuracy"), (5, 0.3, "matthews")],
+    [(1, 0, "accuracy"), (1, 0, "matthews"), (2, 0.3, "accuracy"), (5, 0.3, "accuracy")],
 )
 def test_equal_methods_are_rarely_told_apart(coarse, seeds, spread, metric):
     assert false_alarms(seeds, spread, metric) <= 0.05 + WITHIN
