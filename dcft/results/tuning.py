@@ -33,7 +33,7 @@ class Tuning:
         return values.index(max(values))
 
     def kept(self, cells: list[Cell]) -> list[Cell]:
-        """The cells of the chosen trials. A cell that cannot be run stands for its trials, so that its problem shows."""
+        """The cells of the chosen trials. Where none can be run, the first trial's stand for all with their problem."""
         return [cell for cell in cells if cell.trial == (0 if cell.problem else self.chosen((cell.row, cell.task)))]
 
 
@@ -90,7 +90,7 @@ def best_of(scores: list[float | None], n: int) -> Best | None:
     Returns:
         None if some draw of n trials has no score at all.
     """
-    ordered = sorted((score for score in scores if score is not None))
+    ordered = sorted(score for score in scores if score is not None)
     failed, draws = len(scores) - len(ordered), comb(len(scores), n)
     if n <= failed:
         return None

@@ -36,9 +36,9 @@ def note(evidence: Evidence, kind: str) -> str:
             parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
     if kind == "tuning":
         parts.append(
-            "A trial's score is its mean over seeds. Line: the expected best of n of the trials, drawn without "
-            "replacement, exact (after Dodge et al., 2019); band: from the 5 % to the 95 % quantile of that best, exact. "
-            "Empty mark: the row's default recipe, where the trials have it"
+            "A trial's score is its mean over seeds. Lines: the expected best of n of the trials, drawn without "
+            "replacement (after Dodge et al., 2019). Bands: from the 5 % to the 95 % quantile of that best. Both are "
+            "exact. Empty marks: the default recipe, where the trials have it"
         )
     if kind == "pareto" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")

@@ -18,7 +18,7 @@ def tuning(evidence: Evidence) -> Figure | None:
     rows, trials = evidence.sweep.rows, len(evidence.sweep.trials)
     several = len({row.model for row in rows}) > 1
     tasks = [column.task for column in evidence.sweep.columns if any(task == column.task for _, task in tuned.scores)]
-    figure, [panels] = style.new(1, len(tasks))
+    figure, [panels] = style.new(1, len(tasks), height=4.2, width=5.2)
     for axes, task in zip(panels, tasks, strict=True):
         marked = None
         for number, row in enumerate(rows):
@@ -36,7 +36,7 @@ def tuning(evidence: Evidence) -> Figure | None:
                 hollow = look | {"linestyle": "", "fillstyle": "none", "markersize": 10}
                 (marked,) = axes.plot(1, scores[default], **hollow)
         if marked:
-            marked.set_label("its default recipe")
+            marked.set_label("empty mark: default recipe")
         axes.set_xticks(range(1, trials + 1))
         axes.set_xlabel("Number of trials n")
         axes.set_ylabel("Expected best score on dev (%)")

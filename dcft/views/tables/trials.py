@@ -39,13 +39,13 @@ def lines(outcomes: Outcomes) -> list[str]:
     runs = len(sweep.trials) * len(sweep.seeds)
     blocked = {(cell.row, cell.task) for cell in sweep.cells if cell.problem}
     missing = [
-        f"{_name(outcomes, place)}, {count} of {runs} runs"
+        f"{_name(outcomes, place)} ({count} of {runs} runs)"
         for place, count in tuning.missing.items()
         if place not in blocked
     ]
     if missing:
         more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
-        found.append(f"Blank, for unequal budgets compare nothing; no record of {'; '.join(missing[:NAMED] + more)}.")
+        found.append(f"Trials without record; blank, as budgets must be equal: {'; '.join(missing[:NAMED] + more)}.")
     return found
 
 
