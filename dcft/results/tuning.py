@@ -14,7 +14,7 @@ from dcft.results.record import Record
 from dcft.results.sweeps import Cell, Sweep
 
 Place = tuple[int, str]  # the number of a row, and a task
-BAND = (0.05, 0.95)  # quantiles of the best of n trials
+BAND = (5, 95)  # quantiles of the best of n trials, in percent
 
 
 @dataclass(frozen=True)
@@ -96,5 +96,5 @@ def best_of(scores: list[float | None], n: int) -> Best | None:
         return None
     ranked = list(enumerate(ordered, start=failed + 1))
     mean = fsum(comb(i - 1, n - 1) / draws * score for i, score in ranked)
-    low, high = (next(score for i, score in ranked if comb(i, n) >= level * draws) for level in BAND)
+    low, high = (next(score for i, score in ranked if 100 * comb(i, n) >= level * draws) for level in BAND)
     return Best(mean, low, high)

@@ -29,7 +29,11 @@ def test_the_best_of_n_is_that_of_all_draws(values, data):
         return
     assert found.mean == pytest.approx(float(Fraction(sum(bests), len(bests))), rel=1e-12)
     for bound, level in zip((found.low, found.high), BAND, strict=True):
-        assert bound == sorted(bests)[ceil(Fraction(str(level)) * len(bests)) - 1]
+        assert bound == sorted(bests)[ceil(Fraction(level, 100) * len(bests)) - 1]
+
+
+def test_a_quantile_that_is_reached_exactly_counts():
+    assert best_of([1, 2, 3, 4, 5, 6], 3).low == 3  # one of 20 draws, exactly 5 %, is no better
 
 
 # On the first half of dev trial 3 is LoRA's best, on the whole trial 2; DCFT's are 0 and 0. Seeds disagree by 10.
