@@ -13,21 +13,25 @@ from dcft.training import distributed
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def cell(cfg: DictConfig) -> str:
+def cell(cfg: DictConfig) -> float | None:
+    """Run one cell and print the path of its record; returns its score, for which a sweeper can tune."""
     try:
         config = build(cfg, HydraConfig.get().overrides.task)
         config.require_data()
+        from dcft.results import records
         from dcft.training.run import run_cell  # loads torch: only after every check that does without it
 
-        path = str(run_cell(config))
+        path = run_cell(config)
     except (UserError, RunFailed) as error:
         if OmegaConf.is_missing(HydraConfig.get().job, "num"):  # a cell of its own, not one of a sweep
             distributed.stop(f"error: {error}")
         raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
+    score = None
     if distributed.is_first():
         print(path, flush=True)
+        score = records.read(path).score
     distributed.leave()
-    return path
+    return score
 
 
 def main() -> None:

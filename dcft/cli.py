@@ -31,6 +31,8 @@ def explain(error: Exception) -> str | None:
         return f"{group}={choice}: there is no such {group}; give one of {', '.join(sorted(error.options))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read: write key=value, without ~, and quotes around special characters"
+    if str(error) == "No trials are completed yet.":  # Optuna's, of hydra/sweeper=optuna
+        return "no trial gave a score; the lines above say why"
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         if match := re.search(r"Could not override '([^']+)'", str(error)):
             return unknown_setting(match[1])

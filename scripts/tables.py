@@ -42,7 +42,7 @@ def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], ta
     path = path_of(name, arguments.results)
     if path.is_file():
         planned = read(path)
-        if arguments.name or any(planned.records(arguments.results)):
+        if arguments.name or any(planned.by_name(arguments.results)):
             baseline = arguments.baseline
             if baseline and not arguments.name and not tables.has_row(planned, baseline):
                 baseline = None  # of all tables, those that have the row are compared with it

@@ -21,7 +21,7 @@ PAGES = [
 TEXT = "\n".join(page.read_text() for page in PAGES if page.name != "extending.md")
 PLACEHOLDER = r"\S*(?:PATH|FOLDER|FILE|TEAM)\S*|--cfg job --resolve"
 RUNS = {" ".join(re.sub(PLACEHOLDER, "", c).split()) for c in re.findall(r" run\.py ([^\n`#]+)", TEXT)}
-CELLS = sorted(c for c in RUNS if "table=" not in c and not re.search(r"\b[A-Z]{3,}\b|--help|\.\.\.", c))
+CELLS = sorted(c for c in RUNS if "table=" not in c and not re.search(r"\b[A-Z]{3,}\b|--help|\.\.\.|^-m ", c))
 TABLES = sorted(c for c in RUNS if "table=" in c)
 SCRIPTS = sorted(set(re.findall(r"python (scripts/[\w./]+) ([^\n`#]*)", TEXT)))
 

@@ -1,10 +1,11 @@
 """The numbers of a sweep, by row, task and seed. A missing number is None, and so is a mean over it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcft.errors import UserError
-from dcft.results import predictions, protocols
+from dcft.results import predictions, protocols, tuning
 from dcft.results.items import Runs
 from dcft.results.record import Record
 from dcft.results.sweeps import Row, Sweep
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Outcomes:
-    """The records of a sweep, read by a protocol.
+    """The records of a sweep, read by a protocol; of a tuned sweep, those of the chosen trials.
 
     Args:
         sweep: what was planned.
@@ -30,13 +31,16 @@ class Outcomes:
             raise UserError(
                 f"protocol={protocol}: there is no such protocol; give one of {', '.join(protocols.PROTOCOLS)}"
             )
-        self.sweep = sweep
         self.results = results
         self.protocol = protocol
-        self.records, self.bad = sweep.records(results)
+        found, self.bad = sweep.by_name(results)
+        self.tuning = tuning.judge(sweep, found, protocol) if sweep.trials else None
+        self.sweep = replace(sweep, cells=self.tuning.kept(sweep.cells)) if self.tuning else sweep
+        places = {(cell.row, cell.task, cell.seed): cell.name for cell in self.sweep.cells}
+        self.records = {place: found[name] for place, name in places.items() if name in found}
         histories = {place: record.history if record.done else [] for place, record in self.records.items()}
         self.metrics = {place: protocols.evaluation(history, protocol) for place, history in histories.items()}
-        self.paths = {(cell.row, cell.task, cell.seed): cell.record for cell in sweep.cells}
+        self.paths = {(cell.row, cell.task, cell.seed): cell.record for cell in self.sweep.cells}
 
     @property
     def done(self) -> list[Record]:

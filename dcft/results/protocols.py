@@ -80,3 +80,19 @@ def evaluation(history: list[Evaluation], protocol: str) -> Metrics | None:
         return None
     part = PROTOCOLS[protocol].half
     return chosen.metrics | {"score": chosen.score} if part is None else chosen.metrics_halves[part]
+
+
+def choosing_score(history: list[Evaluation], protocol: str) -> float | None:
+    """The score by which runs with different settings are compared, in percent; None if it is undefined.
+
+    It is that of the evaluation that counts: on the half of dev that is not reported, or on dev where all is reported.
+
+    Args:
+        history: of a record, in the order of its steps.
+        protocol: a key of `PROTOCOLS`.
+    """
+    chosen = choose(history, protocol)
+    if chosen is None:
+        return None
+    part = PROTOCOLS[protocol].half
+    return chosen.score if part is None else chosen.metrics_halves[1 - part]["score"]

@@ -52,6 +52,8 @@ class Cell:
     problem: str | None = None
     train_samples: int = 0  # rows that it trains on, over all epochs
     dev_samples: int = 0  # rows that it scores, over all evaluations
+    trial: int | None = None  # in the sweep's `trials`
+    default: bool = False  # whether the trial is the row's own recipe
 
     @property
     def command(self) -> str:
@@ -75,13 +77,14 @@ class Sweep:
     baseline: str | None = None  # title of the row that others are compared with
     overrides: list[str] = field(default_factory=list)  # of the command line: differences from conf/table
     digest: str = ""  # of all that the plan depends on
+    trials: list[dict[str, Any]] = field(default_factory=list)  # settings that every row tries on every task
 
     def unique(self) -> list[Cell]:
         """Every cell once: rows may share one. Cells that cannot be run are not among them."""
         return list({cell.name: cell for cell in self.cells if cell.name}.values())
 
-    def records(self, results: Path) -> tuple[dict[tuple[int, str, int], Record], list[BadRecord]]:
-        """The records of finished and failed runs, by row, task and seed, and the files in their places that are none.
+    def by_name(self, results: Path) -> tuple[dict[str, Record], list[BadRecord]]:
+        """The records of finished and failed runs, by cell name, and the files in their places that are none.
 
         Bad files are named by their path below the results folder.
         """
@@ -94,8 +97,7 @@ class Sweep:
                     bad.append(replace(found, path=path.relative_to(results)))
                 else:
                     by_name[cell.name] = found
-        places = {(cell.row, cell.task, cell.seed): cell.name for cell in self.cells if cell.name in by_name}
-        return {place: by_name[name] for place, name in places.items()}, bad
+        return by_name, bad
 
     def write(self, results: Path) -> Path:
         """Write `results/sweeps/NAME.json`, completely or not at all.

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +24,7 @@ from dcft.results.sweeps import Cell, Column, Row, Sweep
 from dcft.sweep.request import PLACES, Request, of_rows
 
 # What a plan depends on besides conf/: the code that turns settings into cells.
-SOURCES = ("config/*.py", "sweep/request.py", "sweep/plan.py", "results/sweeps.py")
+SOURCES = ("config/*.py", "sweep/request.py", "sweep/tune.py", "sweep/plan.py", "results/sweeps.py")
 
 
 def load_plan(request: Request) -> Sweep:
@@ -96,7 +97,7 @@ def _package_versions(request: Request) -> dict[str, str]:
 
 
 def plan(request: Request) -> Sweep:
-    """All cells of a table: rows times columns times seeds. Rows that the command line makes equal are kept once.
+    """All cells of a table: rows, columns, trials and seeds. Rows that the command line makes equal are kept once.
 
     Raises:
         UserError: if a cell cannot be composed.
@@ -109,17 +110,15 @@ def plan(request: Request) -> Sweep:
     rows, cells, columns, known = [], [], {}, {}
     for settings in table["rows"]:
         knobs = {key: value for key, value in settings.items() if key not in ("title", "paper")}
-        configs = []
+        configs, row_cells = [], []
         for task in table["columns"]:
-            wanted = {"task": task, **table["base"], **knobs}
-            overrides = [f"{key}={value}" for key, value in wanted.items() if key not in given] + extra
-            configs.append((build(compose(overrides)), [line for line in overrides if not line.startswith("seed=")]))
-        row = _row(configs[0][0], settings, request)
-        row_cells = [
-            _cell(replace(config, seed=seed), [*overrides, f"seed={seed}"])
-            for config, overrides in configs
-            for seed in request.seeds
-        ]
+            own, *tried = (
+                _configured(compose, {"task": task, **table["base"], **knobs, **trial}, given, extra)
+                for trial in [{}, *request.trials]
+            )
+            configs.append(own[0])
+            row_cells += _tried(tried, own, request) if tried else _cells(own, request)
+        row = _row(configs[0], settings, request)
         names = tuple(cell.name or cell.command for cell in row_cells)
         if names in known:
             if rows[known[names]].paper is None:
@@ -128,7 +127,7 @@ def plan(request: Request) -> Sweep:
         known[names] = len(rows)
         cells += [replace(cell, row=len(rows)) for cell in row_cells]
         rows.append(row)
-        columns |= {config.task.name: _column(config) for config, _ in configs}
+        columns |= {config.task.name: _column(config) for config in configs}
     return Sweep(
         name=request.name,
         table=table["name"],
@@ -145,7 +144,32 @@ def plan(request: Request) -> Sweep:
             for key, line in zip(given, request.overrides, strict=True)
             if key in request.changes and key not in PLACES
         ],
+        trials=request.trials,
     )
+
+
+Configured = tuple[RunConfig, list[str]]  # a cell and its command line, for any seed
+
+
+def _configured(compose: Composer, wanted: dict[str, Any], given: dict[str, Any], extra: list[str]) -> Configured:
+    overrides = [f"{key}={value}" for key, value in wanted.items() if key not in given] + extra
+    return build(compose(overrides)), [line for line in overrides if not line.startswith("seed=")]
+
+
+def _cells(configured: Configured, request: Request) -> list[Cell]:
+    """The cells of a row on a task, one a seed."""
+    config, overrides = configured
+    return [_cell(replace(config, seed=seed), [*overrides, f"seed={seed}"]) for seed in request.seeds]
+
+
+def _tried(tried: list[Configured], own: Configured, request: Request) -> list[Cell]:
+    """The cells of all trials of a row on a task. The trial with the row's own recipe is marked."""
+    cells = [replace(cell, trial=trial) for trial, one in enumerate(tried) for cell in _cells(one, request)]
+    names = Counter(cell.name for cell in cells if cell.name)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise UserError(f"table={request.table['name']}: two trials of tune are one cell, {twice[0]}; drop one")
+    default = {cell.name for cell in _cells(own, request) if cell.name}
+    return [replace(cell, default=cell.name in default) for cell in cells]
 
 
 def _row(config: RunConfig, settings: dict[str, Any], request: Request) -> Row:

@@ -17,6 +17,7 @@ from dcft.config.compose import SEARCH_PATH, plain
 from dcft.config.conf import CONF
 from dcft.errors import UserError
 from dcft.results.sweeps import Cell, Row
+from dcft.sweep import tune
 
 FIRST_SEED = 6  # of the official scripts; seeds=N adds those that follow
 OWN = ("table", "seeds", "only", "methods", "dry")  # settings of a table, not of its cells
@@ -36,6 +37,7 @@ class Request:
     methods: list[str] | None  # methods to run; None: all
     dry: bool  # plan and print, run nothing
     folders: list[Path]  # with more files, besides conf/
+    trials: list[dict[str, Any]]  # settings that every row tries on every task
 
     def file(self, group: str, name: str) -> Path | None:
         """The file of a task, a model or a table, wherever it lies; None if there is none."""
@@ -131,6 +133,7 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
         methods=_choice("methods", own.get("methods"), of_rows(table, "method")),
         dry=_yes("dry", own.get("dry")),
         folders=list(folders),
+        trials=tune.trials(table, given),
     )
 
 

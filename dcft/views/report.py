@@ -133,12 +133,12 @@ def show(value: Any) -> str:
 
 
 def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
-    by_place, bad = sweep.records(results)
+    found, bad = sweep.by_name(results)
     reasons = {one.path.as_posix(): str(one) for one in bad}
     kinds = ("failed", "collapsed", "cannot be run", "left out", "not run yet")
     problems: dict[str, list[Problem]] = {kind: [] for kind in kinds}
     for cell in sweep.cells:
-        record = by_place.get((cell.row, cell.task, cell.seed))
+        record = found.get(cell.name)
         if cell.problem:
             problems["cannot be run"].append(Problem(cell, cell.problem, False))
         elif cell.record in reasons:
@@ -149,7 +149,7 @@ def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
             problems["failed"].append(Problem(cell, record.error or "no reason kept", True))
         elif record.collapsed:
             problems["collapsed"].append(Problem(cell, "one answer to everything at its last evaluation", True))
-    done = sum(record.done for record in by_place.values())
+    done = sum(cell.name in found and found[cell.name].done for cell in sweep.cells)
     counts = {"done": done} | {name: len(cells) for name, cells in problems.items()}
     section = SweepSection(
         sweep,
@@ -158,7 +158,7 @@ def _section(sweep: Sweep, results: Path, cells: pd.DataFrame) -> SweepSection:
         counts,
         problems={k: v for k, v in problems.items() if v},
     )
-    if by_place:
+    if found:
         section.tables = [(VIEWS[view], _table(sweep, results, view)) for view in _views(sweep, results)]
         section.pictures = [_picture(picture) for picture in figures.of_sweep(sweep, results, cells)]
     return section

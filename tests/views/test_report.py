@@ -90,9 +90,9 @@ def test_failed_collapsed_and_missing_runs_have_their_command(html, page):
     count = 0
     for path in (RESULTS / "sweeps").glob("*.json"):
         sweep = sweeps.read(path)
-        found, _ = sweep.records(RESULTS)
+        found, _ = sweep.by_name(RESULTS)
         for cell in sweep.cells:
-            record = found.get((cell.row, cell.task, cell.seed))
+            record = found.get(cell.name)
             if record is None or not record.done or record.collapsed:
                 assert cell.command in listed
                 count += 1

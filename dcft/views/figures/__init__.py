@@ -14,7 +14,7 @@ import pandas as pd
 from dcft.paper import printed
 from dcft.results import atomic
 from dcft.results.sweeps import Sweep
-from dcft.views.figures import knobs, runs, style
+from dcft.views.figures import knobs, runs, style, tuning
 from dcft.views.figures.evidence import Evidence, OurNumbers, PaperNumbers, printed_sweep
 from dcft.views.figures.notes import note, tags
 
@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[Callable[[Evidence], matplotlib.figure.Figure | None], st
     "kernel": (knobs.kernel, "DCFT: kernel size against score and training time"),
     "stride": (knobs.stride, "DCFT: stride against score and training time"),
     "pareto": (knobs.pareto, "Score against trained parameters"),
+    "tuning": (tuning.tuning, "Best score against the number of trials"),
 }
 PAPER = {"kernel": "table4", "stride": "table5", "pareto": "table1"}  # the table that is drawn without any run
 FORMATS = ("pdf", "png")

@@ -18,13 +18,14 @@ def note(evidence: Evidence, kind: str) -> str:
     sweep, parts = evidence.sweep, []
     if not evidence.only_printed:
         parts.append("Ours: " + "; ".join(notes.collect(evidence.own.outcomes).facts))
-        if len(evidence.own.done) < len(sweep.cells):
+        places = len(sweep.rows) * len(sweep.columns) * len(sweep.seeds)  # one cell each, of a tuned sweep the chosen
+        if len(evidence.own.done) < places:
             parts.append("What has no record is left out, and so is every mean over it")
         parts += [f"Left out: {bad}" for bad in evidence.own.outcomes.bad[: notes.NAMED]]
         if (more := len(evidence.own.outcomes.bad) - notes.NAMED) > 0:
             parts.append(f"Left out: {more} more records")
         if collapsed := sum(bool(record.collapsed) for record in evidence.own.done.values()):
-            parts.append(f"Collapsed to one answer: {collapsed} of {len(sweep.cells)} runs")
+            parts.append(f"Collapsed to one answer: {collapsed} of {places} runs")
     if kind == "figure3":
         bands = "; bands: lowest to highest seed" if len(sweep.seeds) > 1 else ""
         parts.append(f"Training loss includes a method's penalty (DCFT's orthogonality term); dev loss does not{bands}")
@@ -33,6 +34,12 @@ def note(evidence: Evidence, kind: str) -> str:
         parts.append(f"Means over {', '.join(titles)}")
         if any(row.paper for row in sweep.rows):
             parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
+    if kind == "tuning":
+        parts.append(
+            "A trial's score is its mean over seeds. Lines: the expected best of n of the trials, drawn without "
+            "replacement (after Dodge et al., 2019). Bands: from the 5 % to the 95 % quantile of that best. Both are "
+            "exact. Empty marks: the default recipe, where the trials have it"
+        )
     if kind == "pareto" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")
     return ". ".join(parts) + "."

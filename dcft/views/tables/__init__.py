@@ -76,7 +76,7 @@ def build(
 def views(sweep: Sweep, results: Path) -> list[str]:
     """The views that a sweep has: "compare" needs rows of the paper, "statistics" several seeds or predictions."""
     compared = ["compare"] if any(row.paper for row in sweep.rows) else []
-    told = len(sweep.seeds) > 1 or any(record.predictions for record in sweep.records(results)[0].values())
+    told = len(sweep.seeds) > 1 or any(record.predictions for record in sweep.by_name(results)[0].values())
     return ["ours", *compared, *(["statistics"] if told else [])]
 
 

@@ -10,7 +10,7 @@ from dcft.results.outcomes import Outcomes
 from dcft.results.predictions import path_of
 from dcft.results.record import Record
 from dcft.results.significance import SWAPS
-from dcft.views.tables import published, values
+from dcft.views.tables import published, trials, values
 
 NAMED = 4  # runs that a note names before it only counts
 LISTED = 5  # seeds that a caption lists
@@ -38,7 +38,7 @@ def collect(outcomes: Outcomes) -> Notes:
     labels = (["toy data"] if toy else []) + [f"substitute backbone {title}" for title in substitutes]
     seeds = _seeds(sweep.seeds)
     several = len(sweep.seeds) > 1
-    facts = [protocols.PROTOCOLS[outcomes.protocol].phrase + ", in percent"]
+    facts = [protocols.PROTOCOLS[outcomes.protocol].phrase + ", in percent", *trials.facts(outcomes)]
     facts.append(f"seeds {seeds}: mean ± standard deviation" if several else f"seed {seeds}")
     facts += [SOURCES[source] for source in _distinct(record.data_source.source for record in done)]
     limits = _limits(done)
@@ -68,7 +68,7 @@ def collect(outcomes: Outcomes) -> Notes:
         lines.append(
             f"Not backbones of the paper: {', '.join(substitutes)}. No number here reproduces one of the paper's."
         )
-    return Notes(labels, facts, lines + _missing(outcomes))
+    return Notes(labels, facts, lines + trials.lines(outcomes) + _missing(outcomes))
 
 
 def _seeds(numbers: list[int]) -> str:
@@ -109,8 +109,9 @@ def _missing(outcomes: Outcomes) -> list[str]:
     for problem, places in problems.items():
         lines.append(f"Cannot be run, blank: {problem} ({_names(outcomes, places)}).")
     lines += [f"Left out, blank: {bad}." for bad in outcomes.bad]
-    planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name]
-    if missing := len([place for place in planned if place not in records]) - len(outcomes.bad):
+    bad = {one.path.as_posix() for one in outcomes.bad}
+    planned = [(cell.row, cell.task, cell.seed) for cell in sweep.cells if cell.name and cell.record not in bad]
+    if missing := len([place for place in planned if place not in records]):
         lines.append(f"No record, blank: {missing} of {total} runs.")
     undefined = [p for p, metrics in outcomes.metrics.items() if metrics is None and records[p].done]
     undefined += [p for p, metrics in outcomes.metrics.items() if metrics and metrics["score"] is None]
