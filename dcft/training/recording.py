@@ -6,7 +6,7 @@ from typing import Any
 from dcft.config.cell import RunConfig
 from dcft.config.digests import data_identity, model_identity
 from dcft.results import protocols, provenance
-from dcft.results.record import SCHEMA_VERSION, DataSource, Git, ModelSource, Params, Record, Status, Tokens
+from dcft.results.record import SCHEMA_VERSION, DataSource, Flops, Git, ModelSource, Params, Record, Status, Tokens
 from dcft.results.records import now
 from dcft.training.history import costs, evaluations, losses
 
@@ -23,6 +23,8 @@ class Result:
     revision: str | None = None  # of the weights: the commit that the Hub gave
     logs: list[dict[str, Any]] = field(default_factory=list)  # the Trainer's history
     samples: float = 0.0  # rows that were trained on, each time counted
+    disk_bytes: int | None = None  # of the kept weights
+    flops: Flops | None = None
 
 
 def settings(config: RunConfig) -> dict[str, Any]:
@@ -89,4 +91,7 @@ def finish(begun: dict[str, Any], result: Result, error: str | None) -> Record:
         error=error,
         history=history,
         losses=losses(result.logs),
+        disk_bytes=result.disk_bytes,
+        flops=result.flops,
+        peak_reserved_mb=provenance.peak_reserved_mb() if result.logs else None,
     )

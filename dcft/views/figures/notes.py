@@ -31,8 +31,8 @@ def note(evidence: Evidence, kind: str) -> str:
     if kind in BESIDE:
         titles = [evidence.title(task) for task in evidence.tasks]
         parts.append(f"Means over {', '.join(titles)}")
-        if any(row.paper for row in sweep.rows):
+        if any(row.paper for row in sweep.rows) and (kind != "pareto" or evidence.cost == "params"):
             parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
-    if kind == "pareto" and any(row.paper for row in sweep.rows):
+    if kind == "pareto" and evidence.cost == "params" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")
     return ". ".join(parts) + "."

@@ -14,7 +14,11 @@ from tests.views.tables.conftest import build
 EXPECTED = RESULTS.parent / "expected"
 SWEEPS = [path.stem for path in sorted((RESULTS / "sweeps").glob("*.json"))]
 VIEWS = [
-    *((name, view, "best") for name in SWEEPS for view in tables.views(sweeps.read(sweeps.path_of(name, RESULTS)))),
+    *(
+        (name, view, "best")
+        for name in SWEEPS
+        for view in tables.views(sweeps.read(sweeps.path_of(name, RESULTS)), RESULTS)
+    ),
     ("table4", "ours", "last"),
     ("table4", "compare", "half"),
     ("table1", "ours", "half"),
