@@ -19,7 +19,6 @@ from dcft.results import records
 from dcft.results.record import Record
 from dcft.results.sweeps import Cell, Row
 
-
 TOKENS = {  # mean tokens of a row by MiniLM's tokenizer: `python scripts/bench tokens`, results/bench/tokens.md
     **{"cola": 11, "sst2": 13, "mrpc": 53, "stsb": 28, "qnli": 51, "rte": 70, "squad_v1": 190, "squad_v2": 188},
     **{"toy_cls": 17, "toy_pair": 19, "toy_sim": 27, "toy_qa": 28},

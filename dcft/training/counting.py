@@ -2,7 +2,7 @@
 
 Matrix products, convolutions and attention count by the formulas of `torch.utils.flop_counter`; everything elementwise
 is left out. They are seen where PyTorch dispatches them, so those inside of hand-written autograd functions count as
-well. Counting computes the passes once. PyTorch's `FlopCounterMode` follows the modules too, which takes twice the time.
+well. Counting computes the passes once. PyTorch's `FlopCounterMode` follows the modules too, which takes longer.
 """
 
 from collections.abc import Callable, Iterator

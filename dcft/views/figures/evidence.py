@@ -96,9 +96,9 @@ class PaperNumbers:
 
         The paper prints no other cost that is ours, so that is None, too.
         """
-        sizes = (
-            [] if kind != "params" else [text for text in self._find(row)["params"] if text and not text.endswith("%")]
-        )
+        if kind != "params":
+            return None
+        sizes = [text for text in self._find(row)["params"] if text and not text.endswith("%")]
         return printed.amount(sizes[0]) if sizes else None
 
 

@@ -157,7 +157,7 @@ def _scatter(axes: Axes, points: list[tuple[float, float, str]], kind: str) -> N
 
 
 def front(points: list[tuple[float, float, str]]) -> list[tuple[float, float]]:
-    """The points that no other beats: none costs as little and has a higher score, or costs less and has as high one."""
+    """The points that no other beats: none costs as little and scores higher, or costs less and scores as high."""
     best: list[tuple[float, float]] = []
     for size, score, _ in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or score > best[-1][1]:

@@ -20,15 +20,15 @@ NOTES = [
     "Each figure is the mean over seeds. Tasks that differ are a range, from the lowest to the highest.",
     "#Params: trained parameters without the task's head.",
     "On disk: the kept weights, adapter and head in float32; the whole model where a method has no adapter file.",
-    "FLOPs: matrix products, a multiplication and an addition counted as two; of a batch of typical length, forward and "
-    "backward, and of one row, forward, with adapters merged that can be.",
+    "FLOPs: of matrix products, a multiplication and an addition counted as two. Step: forward and backward of a batch "
+    "of typical length. Prediction: forward of one row, with adapters merged that can be.",
     "Peak memory: of the GPU's allocator, or of the whole process without a GPU.",
     "Time: training without evaluations over steps, on whatever machine ran the cell.",
 ]
 
 
 def view(outcomes: Outcomes) -> Grid:
-    """One line a row, a column a kind of cost. A row without all of its records is blank, as is what an old one lacks."""
+    """One line a row, a column a kind of cost; blank without all of the row's records, or where an old one lacks it."""
     kinds = [kind for kind in COSTS if kind != "reserved" or any(map(COSTS[kind].of, outcomes.done))]
     columns = [Column("model", ["Model"], stub=True), Column("method", ["Method"], stub=True)]
     columns += [Column(kind, TITLES[kind]) for kind in kinds]
