@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dcft.backbones import load
 from dcft.paper import flops
 from dcft.paper.counts import Shape
 from dcft.results import records
-from dcft.training import counting, run
+from dcft.training import counting, methods, run
 from dcft.tuners.dcft import DcftConfig, DcftLayer
 from dcft.tuners.factored import factored_linear
-from tests.conftest import SHORT
+from tests.conftest import SHORT, configure
 
 TINY = Shape(hidden=32, intermediate=64, layers=2, vocabulary=0)
 
@@ -51,6 +52,20 @@ def test_plain_products_count_as_pytorch_counts_them():
     with FlopCounterMode(display=False) as counter:
         model(x).loss.backward()
     assert counting.of_step(model, {"x": x}) == counter.get_total_flops() > 0
+
+
+@pytest.mark.parametrize("model", ["tiny-deberta", "tiny-bert"])
+def test_a_step_is_counted_from_two_of_its_rows(model):
+    """The penalty and DeBERTa's position projections do not grow with the rows."""
+    config = configure("task=toy_pair", f"model={model}", "method=dcft", *SHORT)
+    prepared = methods.prepare(load.load_backbone(config).model, config)
+    ids = torch.randint(10, 50, (7, 12))
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.zeros(7, dtype=torch.long)}
+    batch["attention_mask"][3:, 9:] = 0
+    with counting._Counter() as counter:
+        loss = prepared.model.train()(**batch).loss + prepared.hooks.penalty()
+        loss.backward()
+    assert counting.of_step(prepared.model, batch, prepared.hooks.penalty) == counter.total
 
 
 @pytest.mark.parametrize("method", ["dcft", "lora", "bitfit"])
