@@ -15,7 +15,7 @@ from dcft.paper import printed
 from dcft.results import atomic
 from dcft.results.costs import COSTS
 from dcft.results.sweeps import Sweep
-from dcft.views.figures import knobs, runs, style
+from dcft.views.figures import checkerboard, knobs, runs, style
 from dcft.views.figures.evidence import Evidence, OurNumbers, PaperNumbers, printed_sweep
 from dcft.views.figures.notes import note, tags
 
@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[Callable[[Evidence], matplotlib.figure.Figure | None], st
     "kernel": (knobs.kernel, "DCFT: kernel size against score and training time"),
     "stride": (knobs.stride, "DCFT: stride against score and training time"),
     "pareto": (knobs.pareto, "Score against trained parameters"),
+    "checkerboard": (checkerboard.checkerboard, "DCFT: checkerboards in the learned updates"),
 }
 PAPER = {"kernel": "table4", "stride": "table5", "pareto": "table1"}  # the table that is drawn without any run
 AXES = ("params", "bytes", "flops", "seconds", "memory")  # costs that "pareto" may draw scores against

@@ -133,7 +133,7 @@ def _cost_axis(axes: Axes, cost: Cost) -> None:
     if not cost.symbol or high > LOG_FROM * low:
         axes.set_xscale("log")
     else:
-        axes.locator_params(axis="x", nbins=5)  # labels with units are wide
+        axes.locator_params(axis="x", nbins=4)  # labels with units are wide
     if cost.symbol:
         axes.xaxis.set_major_formatter(EngFormatter(cost.symbol))
         axes.xaxis.set_minor_formatter(NullFormatter())

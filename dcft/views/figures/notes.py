@@ -1,6 +1,7 @@
 """Titles and foot notes of figures, in the words of the tables."""
 
 from dcft.paper.printed import title
+from dcft.views.figures import checkerboard
 from dcft.views.figures.evidence import Evidence
 from dcft.views.tables import notes
 
@@ -35,4 +36,6 @@ def note(evidence: Evidence, kind: str) -> str:
             parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
     if kind == "pareto" and evidence.cost == "params" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")
+    if kind == "checkerboard":
+        parts += checkerboard.facts(evidence)
     return ". ".join(parts) + "."
