@@ -47,9 +47,8 @@ def views(name: str, arguments: argparse.Namespace) -> dict[str, Callable[[], ta
             if baseline and not arguments.name and not tables.has_row(planned, baseline):
                 baseline = None  # of all tables, those that have the row are compared with it
             settings = (arguments.protocol, baseline)
-            for view in (
-                [arguments.view] if arguments.name and arguments.view else tables.views(planned, arguments.results)
-            ):
+            one = arguments.name and arguments.view
+            for view in [arguments.view] if one else tables.views(planned, arguments.results):
                 builders[view] = partial(tables.build, planned, arguments.results, view, *settings)
     return builders
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "tracking": {"errors", "config", "results"},
     "views": {"errors", "config", "results", "paper"},
     "training": {"errors", "tuners", "config", "data", "backbones", "results", "tracking"},
-    "sweep": {"errors", "config", "data", "results", "views"},
+    "sweep": {"errors", "config", "data", "paper", "results", "views"},
     "errors": set(),
     "cli": {"errors", "config"},
 }

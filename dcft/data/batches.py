@@ -211,6 +211,18 @@ def _padded(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
+def typical(rows: Rows, batches: Iterable[list[int]]) -> dict[str, Tensor]:
+    """The batch whose computed tokens are nearest to the mean over all batches; of several, the first.
+
+    Args:
+        rows: the data.
+        batches: the rows of each batch.
+    """
+    listed = list(batches)
+    computed = np.array([len(batch) * _padded(rows.lengths[batch].max(), rows.multiple) for batch in listed])
+    return rows.__getitems__(listed[np.abs(computed - computed.mean()).argmin()])
+
+
 def count_tokens(
     lengths: np.ndarray,
     order: Sampler[int] | Sequence[int],

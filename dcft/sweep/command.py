@@ -38,21 +38,16 @@ def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
         raise UserError("only= and methods= leave no cell of this table; leave one of them out")
     problems = {cell.command: cell.problem for cell in chosen if cell.problem}
     if request.dry:
-        _show_plan(sweep, chosen, problems, store, _estimator(request, sweep, store))
+        _show_plan(sweep, chosen, problems, store, Estimator(store.results))
         return
     todo = [cell for cell in chosen if cell.name and store.status(cell) in TO_RUN]
     problems |= preflight.check(todo)
     _show_problems(problems)
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
-    print(_headline(sweep, chosen, problems, store, _estimator(request, sweep, store)), flush=True)
+    print(_headline(sweep, chosen, problems, store, Estimator(store.results)), flush=True)
     reasons = launch.run_cells([cell for cell in chosen if cell.command not in problems], launcher, store, retry)
     _report(sweep, chosen, problems, reasons, store)
-
-
-def _estimator(request: Request, sweep: Sweep, store: Store) -> Estimator:
-    work = None if request.changes else request.table.get("work")
-    return Estimator(store.results, work and work / len(sweep.cells))
 
 
 def _cells(count: int) -> str:
@@ -75,17 +70,20 @@ def _headline(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store:
     parts += [f"{counts[Status.RUNNING]} running elsewhere"] if counts[Status.RUNNING] else []
     parts += [f"{len(problems)} cannot run"] if problems else []
     line = f"table {sweep.name}: {', '.join(parts)}"
-    return f"{line}; estimate: {_cost(sweep, todo, estimator)}" if todo else line
+    return f"{line}; estimate: {''.join(_cost(sweep, todo, estimator))}" if todo else line
 
 
-def _cost(sweep: Sweep, cells: list[Cell], estimator: Estimator) -> str:
-    """Hours of running cells one after the other, as far as there are records to tell from."""
-    seconds = [estimator.seconds(cell, sweep.rows[cell.row]) for cell in cells]
-    known = [s for s in seconds if s is not None]
+def _cost(sweep: Sweep, cells: list[Cell], estimator: Estimator) -> tuple[str, str]:
+    """Hours of running cells one after the other, as far as they can be told, and what tells them."""
+    estimates = [estimator.estimate(cell, sweep.rows[cell.row]) for cell in cells]
+    known = [estimate for estimate in estimates if estimate]
     if not known:
-        return "unknown, no run of these backbones is recorded"
-    unknown = len(seconds) - len(known)
-    return f"about {duration(sum(known))}" + (f" and {_cells(unknown)} of unknown cost" if unknown else "")
+        return "unknown", ", no run of these backbones is recorded"
+    unknown, guesses = len(estimates) - len(known), sum(estimate.guess for estimate in known)
+    cost = f"about {duration(sum(estimate.seconds for estimate in known))}"
+    cost += f" and {_cells(unknown)} of unknown cost" if unknown else ""
+    part = "" if guesses == len(known) else "in part "
+    return cost, f" ({part}a guess from FLOPs and this machine's matrix rate)" if guesses else ""
 
 
 def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> None:
@@ -98,7 +96,7 @@ def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store
         todo = [cell for cell in cells if runnable.get(cell.command) in TO_RUN]
         done, failed, running = (statuses[status] for status in (Status.DONE, Status.FAILED, Status.RUNNING))
         counts = [done, len(todo), failed, running, len(cells) - len(runnable)]
-        cost = _cost(sweep, todo, estimator).partition(",")[0] if todo else ""
+        cost = _cost(sweep, todo, estimator)[0] if todo else ""
         lines.append((f"{row.title}, {row.model_title}", counts, cost))
     shown = [i for i in range(len(headings)) if any(counts[i] for _, counts, _ in lines)]
     columns = [Column(headings[i], justify="right") for i in shown]

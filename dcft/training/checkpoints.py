@@ -48,6 +48,11 @@ def keep_model(work_dir: Path, step: int) -> Path:
     return kept
 
 
+def kept_bytes(work_dir: Path) -> int:
+    """The size of the kept weights: adapter and head, or the whole model where a method has no adapter."""
+    return sum(file.stat().st_size for file in (work_dir / "model").glob("*.safetensors"))
+
+
 def _link(file: Path, place: Path) -> None:
     try:
         os.link(file, place)

@@ -9,6 +9,7 @@ from dcft.results import protocols, provenance
 from dcft.results.record import (
     SCHEMA_VERSION,
     DataSource,
+    Flops,
     Git,
     ModelSource,
     Params,
@@ -33,6 +34,8 @@ class Result:
     revision: str | None = None  # of the weights: the commit that the Hub gave
     logs: list[dict[str, Any]] = field(default_factory=list)  # the Trainer's history
     samples: float = 0.0  # rows that were trained on, each time counted
+    disk_bytes: int | None = None  # of the kept weights
+    flops: Flops | None = None
 
 
 def settings(config: RunConfig) -> dict[str, Any]:
@@ -101,4 +104,7 @@ def finish(begun: dict[str, Any], result: Result, error: str | None, predictions
         history=history,
         losses=losses(result.logs),
         predictions=predictions,
+        disk_bytes=result.disk_bytes,
+        flops=result.flops,
+        peak_reserved_mb=provenance.peak_reserved_mb() if result.logs else None,
     )

@@ -20,9 +20,9 @@ from dcft.config.cell import RunConfig
 from dcft.data import batches, encode, hub
 from dcft.errors import RunFailed, UserError
 from dcft.results import predictions, protocols, provenance, records
-from dcft.results.record import Predictions, Tokens
+from dcft.results.record import Flops, Predictions, Tokens
 from dcft.tracking import mirror
-from dcft.training import answers, checkpoints, distributed, methods, recording
+from dcft.training import answers, checkpoints, counting, distributed, methods, recording
 from dcft.training.answers import Keeper
 from dcft.training.history import evaluations
 from dcft.training.progress import ProgressBar
@@ -154,8 +154,9 @@ def _train(config: RunConfig, tracker: mirror.NoTracker) -> Result:
         raise
     except Exception as error:  # the record keeps what happened, whatever it was
         return Result(failure=error)
-    failure = None
+    failure = flops = None
     try:
+        flops = _count(config, cell)
         _fit(config, cell)
     except UserError:
         raise
@@ -173,6 +174,8 @@ def _train(config: RunConfig, tracker: mirror.NoTracker) -> Result:
         revision=cell.backbone.revision,
         logs=cell.trainer.state.log_history,
         samples=(cell.trainer.state.epoch or 0) * len(cell.trainer.train_dataset),
+        disk_bytes=None if failure else checkpoints.kept_bytes(config.work_dir),
+        flops=flops,
     )
 
 
@@ -211,6 +214,24 @@ def _prepare(config: RunConfig, tracker: mirror.NoTracker) -> Prepared:
         raise UserError("fsdp=true: accelerate shares a model between GPUs only, and there are none; leave it out")
     trainer.remove_callback(PrinterCallback)
     return Prepared(trainer, progress, backbone, model, data, Tokens(**tokens))
+
+
+def _count(config: RunConfig, cell: Prepared) -> Flops | None:
+    """The operations of a step and of a prediction, counted by the first process; None where they cannot be counted.
+
+    FSDP shares a model out only in training, and one process might not hold it. Flash attention's kernels are opaque.
+    """
+    if config.fsdp or config.attention == "flash" or not distributed.is_first():
+        return None
+    trainer, processes = cell.trainer, distributed.processes()
+    shares = batches.ProcessBatches(trainer.order, config.train.batch_size, 0, processes)
+    step = trainer._prepare_inputs(batches.typical(trainer.train_dataset, shares))
+    singles = [[row] for row in range(len(trainer.eval_dataset))]
+    prediction = trainer._prepare_inputs(batches.typical(trainer.eval_dataset, singles))
+    return Flops(
+        step=processes * counting.of_step(trainer.model, step, trainer.penalty),
+        prediction=counting.of_prediction(trainer.model, prediction),
+    )
 
 
 def _fit(config: RunConfig, cell: Prepared) -> None:

@@ -7,10 +7,11 @@ import sys
 import pytest
 import torch
 
-from bench import command, flops, gpu, options
+from bench import command, gpu, options
 from bench.gpu import advice, items, plan, summary
 from bench.gpu.plan import Item
 from dcft.errors import UserError
+from dcft.paper import flops
 from dcft.paper.counts import SHAPES
 from tests.conftest import ROOT
 

@@ -54,7 +54,9 @@ RESULT = {  # invented times
             "name": "evaluation",
             "floor": "bare",
             "products": {"bare": {"gflop": 1.0, "ms": [9.0] * 3}},
-            "rows": [{"name": "bare", "title": "Bare backbone", "ms": [10.0] * 3}],
+            "rows": [
+                {"name": "bare", "title": "Bare backbone", "ms": [10.0] * 3, "latency": {"1": [2, 3, 4], "64": [50]}}
+            ],
         },
         {
             "name": "budget",
@@ -87,7 +89,7 @@ def test_tables_are_computed_from_the_times():
     text = render(RESULT, page)
     assert ["Frozen backbone", "200.0", "1.00", "1.00-1.00", "0.80", "5,120", "4", "0"] in lines(text)
     assert ["DCFT d=8", "240.0", "1.10", "1.07-1.15", "0.72", "4,267", "5", "8,448"] in lines(text)
-    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400"] in lines(text)
+    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400", "3.0", "50.0"] in lines(text)
     assert ["DCFT d=8", "1.5", "1.50", "1.5", "1.50"] in lines(text)
     assert "deberta-v3-base (4 of 12 layers, random weights), batch 8 x 128, fp32, lean attention, fast dropout" in text
     assert ["GELU", "5.5"] in lines(text)
@@ -100,7 +102,9 @@ def test_tables_are_computed_from_the_times():
 def test_ratios_may_be_to_another_row():
     text = "\n".join(page(RESULT, "dcft-d8"))
     assert ["Frozen backbone", "200.0", "0.91", "0.87-0.94", "0.80", "5,120", "4", "0"] in lines(text)
-    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400"] in lines(text)  # has no such row
+    assert ["Bare backbone", "10.0", "1.00", "1.00-1.00", "0.90", "102,400", "3.0", "50.0"] in lines(
+        text
+    )  # has no such row
     assert "Ratio: to “DCFT d=8” of the same round" in text
 
 
@@ -146,6 +150,7 @@ def test_the_command_measures_writes_and_prints(tmp_path, capsys):
     for part in result["parts"][:5]:
         assert part["floor"] == part["rows"][0]["name"]
         assert all(len(row["ms"]) == 2 and min(row["ms"]) > 0 for row in part["rows"])
+    assert all(list(row["latency"]) == ["1", "64"] for row in result["parts"][1]["rows"])
     assert list(result["parts"][0]["products"]) == ["frozen", "full"]
     assert result["parts"][0]["products"]["full"]["gflop"] > result["parts"][0]["products"]["frozen"]["gflop"]
     [frozen, dcft] = result["parts"][5]["rows"]

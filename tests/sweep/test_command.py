@@ -23,7 +23,8 @@ def stored(tmp_path):
 def test_a_table_runs_what_is_missing(command, tmp_path):
     first = command(*PAIR)
     assert first.returncode == 0, first.stderr
-    assert "3 cells, 0 done, 3 to run; estimate: unknown" in first.stdout
+    assert "3 cells, 0 done, 3 to run; estimate: about " in first.stdout
+    assert " s (a guess from FLOPs and this machine's matrix rate)\n" in first.stdout
     assert "\n3 done\n" in first.stdout
     records = stored(tmp_path)
     assert len(records) == 3
@@ -33,6 +34,7 @@ def test_a_table_runs_what_is_missing(command, tmp_path):
     plan = command(*PAIR, "dry=true")
     assert plan.returncode == 0
     assert "3 cells, 2 done, 1 to run; estimate: about" in plan.stdout
+    assert "a guess" not in plan.stdout
     assert not gone.exists()
     second = command(*PAIR)
     assert second.returncode == 0, second.stderr

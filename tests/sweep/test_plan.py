@@ -245,3 +245,11 @@ def test_every_table_is_a_manifest_that_says_what_it_shows():
     for path in (ROOT / "conf" / "table").glob("*.yaml"):
         table = yaml.safe_load(path.read_text())["table"]
         assert {"caption", "columns", "rows"} <= set(table), path
+
+
+def test_every_row_of_the_ablation_is_an_experiment_of_its_own(tmp_path):
+    """On any backbone; all rows are DCFT with one choice changed."""
+    for model in ("minilm-l6", "deberta-v3-base"):
+        sweep = plan.load_plan(request.read(["table=ablation", f"model={model}", f"results.dir={tmp_path}"]))
+        assert len({cell.name for cell in sweep.cells}) == len(sweep.cells) == 9 * 2
+        assert len({row.title for row in sweep.rows}) == 9

@@ -13,8 +13,9 @@ import pandas as pd
 
 from dcft.paper import printed
 from dcft.results import atomic
+from dcft.results.costs import COSTS
 from dcft.results.sweeps import Sweep
-from dcft.views.figures import knobs, runs, style, tuning
+from dcft.views.figures import checkerboard, knobs, runs, style, tuning
 from dcft.views.figures.evidence import Evidence, OurNumbers, PaperNumbers, printed_sweep
 from dcft.views.figures.notes import note, tags
 
@@ -25,8 +26,10 @@ KINDS: dict[str, tuple[Callable[[Evidence], matplotlib.figure.Figure | None], st
     "stride": (knobs.stride, "DCFT: stride against score and training time"),
     "pareto": (knobs.pareto, "Score against trained parameters"),
     "tuning": (tuning.tuning, "Best score against the number of trials"),
+    "checkerboard": (checkerboard.checkerboard, "DCFT: checkerboards in the learned updates"),
 }
 PAPER = {"kernel": "table4", "stride": "table5", "pareto": "table1"}  # the table that is drawn without any run
+AXES = ("params", "bytes", "flops", "seconds", "memory")  # costs that "pareto" may draw scores against
 FORMATS = ("pdf", "png")
 
 
@@ -44,18 +47,19 @@ class Picture:
         return style.render(self.figure, kind)
 
 
-def of_sweep(sweep: Sweep, results: Path, cells: pd.DataFrame) -> list[Picture]:
+def of_sweep(sweep: Sweep, results: Path, cells: pd.DataFrame, cost: str = "params") -> list[Picture]:
     """Every figure that the finished records of a sweep give; none without a record.
 
     Args:
         sweep: the planned table.
         results: the results folder, with the records in `runs`.
         cells: the paper's numbers (`dcft.paper.printed.cells`).
+        cost: a key of `AXES`: what the figure `pareto` draws scores against.
 
     Raises:
         UserError: if a record cannot be read.
     """
-    evidence = Evidence(sweep, OurNumbers(sweep, results), PaperNumbers(sweep, cells))
+    evidence = Evidence(sweep, OurNumbers(sweep, results), PaperNumbers(sweep, cells), cost)
     return list(_draw(KINDS, evidence, sweep.name)) if evidence.own.done else []
 
 
@@ -74,13 +78,16 @@ def _draw(kinds, evidence: Evidence, name: str) -> Iterator[Picture]:
         with style.style():
             figure = draw(evidence)
             if figure:
+                file = kind
+                if kind == "pareto" and evidence.cost != "params":
+                    title, file = f"Score against {COSTS[evidence.cost].title.lower()}", f"pareto-{evidence.cost}"
                 title = (
                     f"{title} ({evidence.sweep.caption if evidence.only_printed else 'sweep ' + evidence.sweep.name})"
                 )
                 foot = note(evidence, kind)
                 style.annotate(figure, title, tags(evidence), foot)
                 style.settle(figure)
-                yield Picture(f"{kind}.{name}", "; ".join([title, *tags(evidence)]), foot, figure)
+                yield Picture(f"{file}.{name}", "; ".join([title, *tags(evidence)]), foot, figure)
 
 
 def write(pictures: list[Picture], results: Path) -> list[Path]:

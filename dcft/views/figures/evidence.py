@@ -11,6 +11,7 @@ import yaml
 
 from dcft.config.conf import CONF
 from dcft.paper import printed
+from dcft.results.costs import COSTS
 from dcft.results.outcomes import Outcomes
 from dcft.results.record import Record
 from dcft.results.statistics import summary
@@ -61,10 +62,10 @@ class OurNumbers:
         over_seeds = summary([sum(values) / len(values) for values in by_seed])
         return Mean(over_seeds.mean, over_seeds.std) if over_seeds else None
 
-    def parameters(self, row: Row) -> int | None:
-        """Trained parameters without the head; None without a record."""
-        records = [record for column in self.sweep.columns for record in self.records(row, column.task)]
-        return records[0].params.adapter if records else None
+    def cost(self, row: Row, tasks: list[str], kind: str) -> float | None:
+        """The mean of a cost, a key of `COSTS`, over tasks and seeds; None if one is missing."""
+        means = [self.outcomes.cost(self._number(row), task, COSTS[kind]) for task in tasks]
+        return None if not means or any(mean is None for mean in means) else sum(means) / len(means)
 
 
 class PaperNumbers:
@@ -90,8 +91,13 @@ class PaperNumbers:
             return None
         return Mean(float(figures.mean()) * (HOURS.seconds if quantity == "time" else 1))
 
-    def parameters(self, row: Row) -> float | None:
-        """The printed size, with k and M as 10^3 and 10^6; None where it is blank, or a percentage (Table 3)."""
+    def cost(self, row: Row, tasks: list[str], kind: str) -> float | None:
+        """The printed size, with k and M as 10^3 and 10^6; None where it is blank, or a percentage (Table 3).
+
+        The paper prints no other cost that is ours, so that is None, too.
+        """
+        if kind != "params":
+            return None
         sizes = [text for text in self._find(row)["params"] if text and not text.endswith("%")]
         return printed.amount(sizes[0]) if sizes else None
 
@@ -103,6 +109,7 @@ class Evidence:
     sweep: Sweep
     own: OurNumbers
     printed: PaperNumbers
+    cost: str = "params"  # a key of `COSTS`: what scores are drawn against
 
     @cached_property
     def only_printed(self) -> bool:

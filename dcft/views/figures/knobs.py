@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, NullFormatter
 
+from dcft.results.costs import COSTS, Cost
 from dcft.results.sweeps import Row
 from dcft.views.figures import style
 from dcft.views.figures.evidence import Evidence, Mean, OurNumbers, PaperNumbers, model_title
 from dcft.views.time_units import unit_for
 
-LOG_FROM = 20  # times that differ by more than this factor are drawn on a log axis
+LOG_FROM = 20  # times and costs that differ by more than this factor are drawn on a log axis
 
 
 def kernel(evidence: Evidence) -> Figure | None:
@@ -96,14 +98,14 @@ def _panel(axes: Axes, quantity: str, drawn: list[tuple[Series, list[tuple[int, 
 
 
 def pareto(evidence: Evidence) -> Figure | None:
-    """Mean score against trained parameters, a panel a backbone, each row named, with the front of what no other row
-    beats in both."""
+    """Mean score against trained parameters or another cost, a panel a backbone, each row named, with the front of what
+    no other row beats in both."""
     rows = evidence.sweep.rows
     tasks = evidence.tasks
     panels: dict[str, dict[str, list[tuple[float, float, str]]]] = {}  # by backbone, then by source
     for source, kind in ((evidence.own, "ours"), (evidence.printed, "paper")):
         for row in rows:
-            score, size = source.mean(row, tasks, "score"), source.parameters(row)
+            score, size = source.mean(row, tasks, "score"), source.cost(row, tasks, evidence.cost)
             if score and size:
                 model = row.model if kind == "ours" else row.paper["model"]
                 panels.setdefault(model, {}).setdefault(kind, []).append((size, score.value, row.title))
@@ -116,15 +118,26 @@ def pareto(evidence: Evidence) -> Figure | None:
     for panel, (model, kinds) in zip(flat, panels.items(), strict=False):
         for kind, points in kinds.items():
             _scatter(panel, points, kind)
-        panel.set_xscale("log")
+        _cost_axis(panel, COSTS[evidence.cost])
         panel.set_title(titles.get(model) or model_title(model))
-        panel.set_xlabel("Trained parameters without the head")
         panel.set_ylabel("Mean score (%)")
         panel.margins(x=0.2, y=0.15)
     for panel in flat[len(panels) :]:
         panel.remove()
     style.legend(figure, columns=2)
     return figure
+
+
+def _cost_axis(axes: Axes, cost: Cost) -> None:
+    low, high = axes.get_xaxis().get_data_interval()
+    if not cost.symbol or high > LOG_FROM * low:
+        axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", nbins=4)  # labels with units are wide
+    if cost.symbol:
+        axes.xaxis.set_major_formatter(EngFormatter(cost.symbol))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(cost.title)
 
 
 def _scatter(axes: Axes, points: list[tuple[float, float, str]], kind: str) -> None:
@@ -144,7 +157,7 @@ def _scatter(axes: Axes, points: list[tuple[float, float, str]], kind: str) -> N
 
 
 def front(points: list[tuple[float, float, str]]) -> list[tuple[float, float]]:
-    """The points that no other beats: none has as few parameters and a higher score, or fewer and as high a score."""
+    """The points that no other beats: none costs as little and scores higher, or costs less and scores as high."""
     best: list[tuple[float, float]] = []
     for size, score, _ in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or score > best[-1][1]:

@@ -1,6 +1,7 @@
 """Titles and foot notes of figures, in the words of the tables."""
 
 from dcft.paper.printed import title
+from dcft.views.figures import checkerboard
 from dcft.views.figures.evidence import Evidence
 from dcft.views.tables import notes
 
@@ -32,7 +33,7 @@ def note(evidence: Evidence, kind: str) -> str:
     if kind in BESIDE:
         titles = [evidence.title(task) for task in evidence.tasks]
         parts.append(f"Means over {', '.join(titles)}")
-        if any(row.paper for row in sweep.rows):
+        if any(row.paper for row in sweep.rows) and (kind != "pareto" or evidence.cost == "params"):
             parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
     if kind == "tuning":
         parts.append(
@@ -40,6 +41,8 @@ def note(evidence: Evidence, kind: str) -> str:
             "replacement (after Dodge et al., 2019). Bands: from the 5 % to the 95 % quantile of that best. Both are "
             "exact. Empty marks: the default recipe, where the trials have it"
         )
-    if kind == "pareto" and any(row.paper for row in sweep.rows):
+    if kind == "pareto" and evidence.cost == "params" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")
+    if kind == "checkerboard":
+        parts += checkerboard.facts(evidence)
     return ". ".join(parts) + "."

@@ -7,10 +7,10 @@ texts, numbers, marks and paths of records. The formats (Markdown, LaTeX, CSV, H
 from pathlib import Path
 
 from dcft.errors import UserError
-from dcft.results import atomic
+from dcft.results import atomic, costs
 from dcft.results.outcomes import Outcomes
 from dcft.results.sweeps import Sweep
-from dcft.views.tables import ours, statistics
+from dcft.views.tables import cost, ours, statistics
 from dcft.views.tables.baseline import find_baseline, has_row
 from dcft.views.tables.csv import long_csv
 from dcft.views.tables.grid import Grid
@@ -42,7 +42,7 @@ __all__ = [
     "write",
 ]
 
-VIEWS = ["ours", "published", "compare", "statistics"]
+VIEWS = ["ours", "published", "compare", "statistics", "cost"]
 PUBLISHED = list(CAPTIONS)  # the paper's tables
 FORMATS = {"md": markdown, "tex": latex, "csv": long_csv, "html": html}
 
@@ -55,7 +55,7 @@ def build(
     Args:
         sweep: what was planned.
         results: the folder with the records.
-        view: "ours", "published", "compare" (ours where the paper has nothing) or "statistics".
+        view: "ours", "published", "compare" (ours where the paper has nothing), "statistics" or "cost".
         protocol: which evaluation counts: "best", "last" or "half".
         baseline: a row's title or a method; None: the sweep's own in "statistics", none elsewhere.
 
@@ -70,14 +70,24 @@ def build(
         return published_grid(sweep.table)
     if view == "statistics":
         return statistics.view(outcomes, chosen)
+    if view == "cost":
+        return cost.view(outcomes)
     return (ours.compare if view == "compare" else ours.ours)(outcomes, chosen if baseline else {})
 
 
 def views(sweep: Sweep, results: Path) -> list[str]:
-    """The views that a sweep has: "compare" needs rows of the paper, "statistics" several seeds or predictions."""
-    compared = ["compare"] if any(row.paper for row in sweep.rows) else []
-    told = len(sweep.seeds) > 1 or any(record.predictions for record in sweep.by_name(results)[0].values())
-    return ["ours", *compared, *(["statistics"] if told else [])]
+    """The views that a sweep has.
+
+    "compare" needs rows of the paper, "statistics" several seeds or predictions, "cost" a record with the size of its weights.
+    """
+    records = sweep.by_name(results)[0].values()
+    wanted = {
+        "ours": True,
+        "compare": any(row.paper for row in sweep.rows),
+        "statistics": len(sweep.seeds) > 1 or any(record.predictions for record in records),
+        "cost": any(map(costs.known, records)),
+    }
+    return [view for view, wants in wanted.items() if wants]
 
 
 def write(grid: Grid, results: Path) -> list[Path]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from bench import flops, options, replicas
+from bench import options, replicas
 from bench.gpu import advice
 from bench.step.rows import EVALUATION, STEP
 from bench.step.shapes import SHAPES
 from bench.timing import ratios, spread
+from dcft.paper import flops
 from dcft.paper.counts import Shape
 
 Result = dict[str, Any]

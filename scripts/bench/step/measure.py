@@ -25,6 +25,7 @@ CPU_LAYERS = {"deberta-v3-base": 4, "roberta-large": 2}  # by default: a round o
 TASK = "task=rte"  # two classes; its recipe gives the scaling, LoRA's alpha and the weight of DCFT's penalty
 FIRST_WORD = 10  # special tokens have lower numbers
 MATRICES = ("attention_output", "intermediate", "output")  # one of each size; query, key and value are like the first
+LATENCIES = (1, 64)  # rows of a batch whose prediction is timed by itself
 CALLS = {"cpu": 1, "cuda": 20}  # of a layer in one time: a single call is too short for CUDA's events
 
 
@@ -70,12 +71,12 @@ class Measurement:
             "warmup": arguments.warmup,
         }
         self.backbone = backbones.build(model, layers).to(self.device)
-        self.batch = self._batch(length)
+        self.batch = self._batch(length, arguments.batch)
         self.composer = Composer()
 
-    def _batch(self, length: int) -> dict[str, Tensor]:
+    def _batch(self, length: int, rows: int) -> dict[str, Tensor]:
         """Random words without padding, as in a batch of sequences of equal length."""
-        shape = (self.arguments.batch, length)
+        shape = (rows, length)
         batch = {
             "input_ids": torch.randint(FIRST_WORD, self.backbone.config.vocab_size, shape),
             "attention_mask": torch.ones(shape, dtype=torch.long),
@@ -149,8 +150,25 @@ class Measurement:
         for row, workload in workloads.items():
             checks.finite(workload)
             lines[row]["ms"] = times[row]
+        if not training:
+            for row, latency in self._latencies(workloads).items():
+                lines[row]["latency"] = latency
         products = {row: {"gflop": alone[key].gflop, "ms": times[key]} for row, key in zip(sources, alone, strict=True)}
         return {"name": name, "floor": floor, "products": products, "rows": list(lines.values())}
+
+    def _latencies(self, workloads: dict[str, Workload]) -> dict[str, dict[str, list[float]]]:
+        """The times of a prediction of each row, by the number of sequences in it."""
+        times: dict[str, dict[str, list[float]]] = {name: {} for name in workloads}
+        for rows in LATENCIES:
+            batch = self._batch(self.settings["length"], rows)
+            for workload in workloads.values():
+                workload.batch = batch
+                for _ in range(self.arguments.warmup):
+                    workload()
+            description = f"{self.settings['model']} latency of {rows}"
+            for name, ms in interleave(workloads, self.arguments.rounds, self.device, description).items():
+                times[name][str(rows)] = ms
+        return times
 
     def _layers(self, rows: dict[str, BenchRow]) -> list[dict[str, Any]]:
         """One linear layer of each size, with each adapter."""

@@ -52,8 +52,10 @@ def _rows(report: dict[str, Any], parts: list[dict[str, Any]]) -> list[str]:
         line += [f"{share:.2f}", f"{1e3 * tokens / time:,.0f}"]
         if training:
             line += [f"{sum(row['memory'].values()) / 1e6:,.0f}", f"{row['parameters']['adapter']:,}"]
-        lines.append(line)
+        lines.append(line + [f"{spread(ms)[0]:,.1f}" for ms in row.get("latency", {}).values()])
+    sizes = part["rows"][0].get("latency", {})  # results of earlier versions have none
     header = ["Row", "ms", "Ratio", "Quartiles", "Share", "Tokens/s", *(["Peak MB", "Trained"] if training else [])]
+    header += [f"{plural(int(size), 'sequence')}, ms" for size in sizes]
     notes = [f"- Ratio: to “{floor['title']}” of the same round, median and quartiles over the rounds.", *_share(part)]
     if training:
         head = part["rows"][0]["parameters"]["head"]
