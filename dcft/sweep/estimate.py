@@ -123,8 +123,8 @@ def _rates(record: Record) -> tuple[float, float] | None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: "40 s", "12 min", "3.4 h", "2.1 days"."""
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+    """Seconds as people say them: "40 s", "12 min", "3.4 h", "2.1 days", "2.5 years"."""
+    for unit, size in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}" if size >= 3600 else f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"

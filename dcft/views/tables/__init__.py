@@ -78,7 +78,7 @@ def build(
 def views(sweep: Sweep, results: Path) -> list[str]:
     """The views that a sweep has.
 
-    "compare" needs rows of the paper, "statistics" several seeds or predictions, "cost" a record with the size of its weights.
+    "compare" needs rows of the paper, "statistics" several seeds or predictions, "cost" the size of the weights.
     """
     records = sweep.by_name(results)[0].values()
     wanted = {
