@@ -253,15 +253,14 @@ def test_the_record_has_the_tokens_of_an_epoch(cell, tmp_path, monkeypatch, grou
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(["index\tsentence1\tsentence2\tlabel", *words]) + "\n")
     seen = {"real": 0, "computed": 0}
-    prepare = CellTrainer._prepare_inputs
+    step = CellTrainer.training_step
 
-    def counting(trainer, inputs):
-        if trainer.model.training:
-            seen["real"] += int(inputs["attention_mask"].sum())
-            seen["computed"] += inputs["input_ids"].numel()
-        return prepare(trainer, inputs)
+    def counting(trainer, model, inputs, *rest):
+        seen["real"] += int(inputs["attention_mask"].sum())
+        seen["computed"] += inputs["input_ids"].numel()
+        return step(trainer, model, inputs, *rest)
 
-    monkeypatch.setattr(CellTrainer, "_prepare_inputs", counting)
+    monkeypatch.setattr(CellTrainer, "training_step", counting)
     settings = [f"data.root={tmp_path}", "train.epochs=1", "train.batch_size=4", f"train.group_by_length={grouped}"]
     record = records.read(run.run_cell(cell("task=rte", "model=tiny-bert", *settings)))
     assert asdict(record.tokens) == seen
