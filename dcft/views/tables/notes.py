@@ -170,7 +170,8 @@ def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
     single = len(outcomes.sweep.seeds) == 1
     lines = [
         "Scores: the mean of MNLI's pair, F1 for SQuAD. Items: the standard error of one run's score that comes from "
-        f"the choice of the dev items (bootstrap, {RESAMPLES:,} selections)."
+        f"the choice of the dev items (bootstrap, {RESAMPLES:,} selections). With every answer right it is 0, and says "
+        "nothing."
     ]
     lines.append(
         "Intervals: from the dev items alone. They are those of these runs; another seed is not covered."

@@ -25,6 +25,7 @@ COLUMNS = {
     "rank": ["Rank"],
     "best": ["Best"],
 }
+OF_SEEDS = ("median", "std", "median_interval")  # blank for a single seed
 
 
 class Evidence:
@@ -94,7 +95,12 @@ def view(outcomes: Outcomes, baseline: dict[str, int]) -> Grid:
     sweep = outcomes.sweep
     evidence = Evidence(outcomes, baseline)
     titles = {column.task: column.title for column in sweep.columns} | ({AVERAGE: "Avg."} if sweep.average else {})
-    shown = {key: title for key, title in COLUMNS.items() if baseline or title[0] != AGAINST}
+    several = len(sweep.seeds) > 1
+    shown = {
+        key: title
+        for key, title in COLUMNS.items()
+        if (baseline or title[0] != AGAINST) and (several or key not in OF_SEEDS)
+    }
     groups = []
     for block, rows in outcomes.blocks().items():
         groups.append(Group(block, []))
