@@ -225,12 +225,12 @@ def test_a_difference_between_seeds_is_found_as_often_as_a_t_test_can(coarse):
     generator, n, tables, shift, spread = np.random.default_rng(7), 2000, 600, 0.05, 0.02
     labels, found = np.ones(n, int), 0
     for _ in range(tables):
-        rows = []
+        rows, difficulty = [], generator.random(n)
         for mean in (0.70 + shift, 0.70):
-            shares = np.rint(n * (mean + generator.normal(0, spread, 5))).astype(int)
-            rows.append(runs(labels, [(np.arange(n) < share).astype(int) for share in shares], ["accuracy"]))
+            shares = mean + generator.normal(0, spread, 5)
+            rows.append(runs(labels, [(difficulty < share).astype(int) for share in shares], ["accuracy"]))
         found += significance.compare(*significance.sample(rows, "task"), tuple(rows)).p < 0.05
-    # The same items are hard for every run, so that those between two scores are what the dev set's choice moves.
+    # The same items are hard for every run, so two runs differ on the items between their shares alone.
     error = math.sqrt(2 * spread**2 / 5 + shift * (1 - shift) / n)
     critical, centre = t.ppf(0.975, 4), shift / error
     power = 1 - nct.cdf(critical, 4, centre) + nct.cdf(-critical, 4, centre)
