@@ -61,9 +61,7 @@ def test_a_cell_that_kills_its_worker_is_named_and_the_rest_is_done(command, tmp
     assert len(stored(tmp_path)) == 3
 
 
-@pytest.mark.parametrize(
-    "launcher", ["local", "submitit_slurm"], indirect=True
-)  # jobs die with it, or live on
+@pytest.mark.parametrize("launcher", ["local", "submitit_slurm"], indirect=True)  # jobs die with it, or live on
 def test_a_killed_sweep_goes_on_with_what_is_missing(command, tmp_path, launcher):
     left = kill_in_the_middle(tmp_path, [*PAIR, *launcher], os.killpg)
     assert len(left) < 3 or launcher[0].endswith("submitit_slurm"), "nothing was left to do"
