@@ -133,7 +133,7 @@ def command(tmp_path):
             env=os.environ | environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,  # Ray loads PyTorch in each of its workers
         )
 
     return run

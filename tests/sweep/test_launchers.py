@@ -1,4 +1,7 @@
-"""The same small table on every launcher: it ends, it survives a worker's death, a killed sweep goes on."""
+"""The same small table on every launcher: it ends, it survives a worker's death, a killed sweep goes on.
+
+The local launcher's faults are in test_command.
+"""
 
 import json
 import os
@@ -51,6 +54,7 @@ def test_a_table_runs_and_is_not_run_twice(command, tmp_path, launcher):
     assert stored(tmp_path) == records
 
 
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm", "ray"], indirect=True)
 def test_a_cell_that_kills_its_worker_is_named_and_the_rest_is_done(command, tmp_path, launcher):
     ended = command(*PAIR, *launcher, **FAULTS)
     assert ended.returncode == 1
@@ -61,7 +65,7 @@ def test_a_cell_that_kills_its_worker_is_named_and_the_rest_is_done(command, tmp
     assert len(stored(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("launcher", ["local", "submitit_slurm"], indirect=True)  # jobs die with it, or live on
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_slurm"], indirect=True)  # jobs die with it, or live on
 def test_a_killed_sweep_goes_on_with_what_is_missing(command, tmp_path, launcher):
     left = kill_in_the_middle(tmp_path, [*PAIR, *launcher], os.killpg)
     assert len(left) < 3 or launcher[0].endswith("submitit_slurm"), "nothing was left to do"
