@@ -31,7 +31,7 @@ from dcft.views.tables.published import CAPTIONS
 
 PROTOCOL = "best"
 UNLISTED = ("task", "model", "results", "outputs", "tracker")  # settings that the list of a record leaves out
-VIEWS = {"compare": "Ours beside the paper's", "ours": "Ours", "statistics": "Signal and noise"}
+VIEWS = {"compare": "Ours beside the paper's", "ours": "Ours", "statistics": "Signal and noise", "cost": "Costs"}
 
 
 @dataclass

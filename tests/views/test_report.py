@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dcft.results import sweeps
-from dcft.views import report
+from dcft.views import report, tables
 from dcft.views.audit import KINDS, listed
 from tests.fixtures.change import change
 from tests.fixtures.make import RESULTS
@@ -167,6 +167,16 @@ def test_toy_data_and_substitutes_are_labelled(html):
     assert "toy data" in section
     assert "substitute backbone MiniLM-L6" in section
     assert "toy data" not in article(html, next(RESULTS.glob("runs/*/*/sst2*.json")).stem)
+
+
+def test_every_view_that_a_sweep_has_is_shown(tmp_path):
+    results = shutil.copytree(RESULTS, tmp_path / "results")
+    change(results, "*/*/*-table1.*", disk_bytes=1000)
+    planned = sweeps.read(sweeps.path_of("table1", results))
+    names = [report.VIEWS[view] for view in tables.views(planned, results)]
+    assert report.VIEWS["cost"] in names
+    text = Page(report.build(results)).text
+    assert [name for name in names if name not in text] == []
 
 
 def test_a_sweep_without_records_says_so(tmp_path):
