@@ -75,11 +75,7 @@ def evaluation(history: list[Evaluation], protocol: str) -> Metrics | None:
         history: of a record, in the order of its steps.
         protocol: a key of `PROTOCOLS`.
     """
-    chosen = choose(history, protocol)
-    if chosen is None:
-        return None
-    part = PROTOCOLS[protocol].half
-    return chosen.metrics | {"score": chosen.score} if part is None else chosen.metrics_halves[part]
+    return _metrics(choose(history, protocol), PROTOCOLS[protocol].half)
 
 
 def choosing_score(history: list[Evaluation], protocol: str) -> float | None:
@@ -91,8 +87,13 @@ def choosing_score(history: list[Evaluation], protocol: str) -> float | None:
         history: of a record, in the order of its steps.
         protocol: a key of `PROTOCOLS`.
     """
-    chosen = choose(history, protocol)
+    reported = PROTOCOLS[protocol].half
+    metrics = _metrics(choose(history, protocol), None if reported is None else 1 - reported)
+    return metrics and metrics["score"]
+
+
+def _metrics(chosen: Evaluation | None, half: int | None) -> Metrics | None:
+    """The metrics of an evaluation on a half of dev, or on all of it, with the score under "score"."""
     if chosen is None:
         return None
-    part = PROTOCOLS[protocol].half
-    return chosen.score if part is None else chosen.metrics_halves[1 - part]["score"]
+    return chosen.metrics | {"score": chosen.score} if half is None else chosen.metrics_halves[half]
