@@ -6,7 +6,9 @@ docs/records.md describes the columns.
 import hashlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dcft.config.cell import predictions_place
 from dcft.errors import UserError
@@ -15,7 +17,7 @@ from dcft.results.evaluation import Evaluation
 from dcft.results.record import Predictions, Record
 
 if TYPE_CHECKING:
-    import pyarrow  # plans import this module and need no arrays
+    import pyarrow  # loaded where a file is read or written: most views need none
 
 HALVES_SEED = 0  # the halves of a dev set depend on its size alone, so that every run shares them
 
@@ -26,10 +28,8 @@ def chosen_steps(history: list[Evaluation]) -> list[int]:
     return sorted({entry.step for entry in chosen if entry})
 
 
-def halves(rows: int) -> list[Any]:
+def halves(rows: int) -> list[np.ndarray]:
     """The numbers of the rows in each half of a dev set with so many rows, in order."""
-    import numpy as np
-
     order = np.random.default_rng(HALVES_SEED).permutation(rows)
     return [np.sort(order[: rows // 2]), np.sort(order[rows // 2 :])]
 

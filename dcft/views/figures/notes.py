@@ -3,7 +3,7 @@
 from dcft.paper.printed import title
 from dcft.views.figures import checkerboard
 from dcft.views.figures.evidence import Evidence
-from dcft.views.tables import notes
+from dcft.views.tables import notes, text
 
 AS_PRINTED = "as printed in the paper"
 BESIDE = ("kernel", "stride", "pareto")  # figures that show the paper's numbers as well, and means over tasks
@@ -22,8 +22,8 @@ def note(evidence: Evidence, kind: str) -> str:
         places = len(sweep.rows) * len(sweep.columns) * len(sweep.seeds)  # one cell each, of a tuned sweep the chosen
         if len(evidence.own.done) < places:
             parts.append("What has no record is left out, and so is every mean over it")
-        parts += [f"Left out: {bad}" for bad in evidence.own.outcomes.bad[: notes.NAMED]]
-        if (more := len(evidence.own.outcomes.bad) - notes.NAMED) > 0:
+        parts += [f"Left out: {bad}" for bad in evidence.own.outcomes.bad[: text.NAMED]]
+        if (more := len(evidence.own.outcomes.bad) - text.NAMED) > 0:
             parts.append(f"Left out: {more} more records")
         if collapsed := sum(bool(record.collapsed) for record in evidence.own.done.values()):
             parts.append(f"Collapsed to one answer: {collapsed} of {places} runs")

@@ -11,8 +11,8 @@ from dcft.results.predictions import path_of
 from dcft.results.record import Record
 from dcft.results.significance import SWAPS
 from dcft.views.tables import published, trials, values
+from dcft.views.tables.text import few
 
-NAMED = 4  # runs that a note names before it only counts
 LISTED = 5  # seeds that a caption lists
 SOURCES = {"hub": "data from the Hub", "local": "local files", "toy": "toy data, generated"}
 
@@ -208,8 +208,7 @@ def statistics(outcomes: Outcomes, baseline: dict[str, int]) -> list[str]:
 
 def _names(outcomes: Outcomes, places: list[tuple[int, str, int]]) -> str:
     """Runs in words, the first few of many."""
-    named = [_name(outcomes, place) for place in places[:NAMED]]
-    return "; ".join([*named, f"{len(places) - NAMED} more"] if len(places) > NAMED else named)
+    return few([_name(outcomes, place) for place in places])
 
 
 def _name(outcomes: Outcomes, place: tuple[int, str, int]) -> str:

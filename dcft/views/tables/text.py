@@ -1,7 +1,11 @@
-"""Super- and subscripts that the paper's labels have, written `DCFT^Δ(ours)`, `DeB^V3_base`, `DCFT_(Q,K)`, `Δ_T`."""
+"""Texts of tables: super- and subscripts of the paper's labels, and lists in notes.
+
+The labels are written `DCFT^Δ(ours)`, `DeB^V3_base`, `DCFT_(Q,K)`, `Δ_T`.
+"""
 
 import re
 
+NAMED = 4  # what a note names of many before it only counts
 _SCRIPTS = re.compile(r"(\^(?:V3|Δ|†)|_(?:base|large|\([A-Z,]+\)|T\b|f\b))")
 
 
@@ -12,3 +16,9 @@ def scripts(text: str) -> list[tuple[str, str]]:
         place = piece[0] if _SCRIPTS.fullmatch(piece) else ""
         pieces.append((place, piece.removeprefix(place)))
     return pieces
+
+
+def few(words: list[str]) -> str:
+    """The first few of many, and how many more there are."""
+    more = [f"{len(words) - NAMED} more"] if len(words) > NAMED else []
+    return "; ".join(words[:NAMED] + more)

@@ -5,8 +5,7 @@ from typing import Any
 from dcft.results import protocols
 from dcft.results.outcomes import Outcomes
 from dcft.results.tuning import Place
-
-NAMED = 4  # places that a note names before it only counts
+from dcft.views.tables.text import few
 
 
 def facts(outcomes: Outcomes) -> list[str]:
@@ -44,8 +43,7 @@ def lines(outcomes: Outcomes) -> list[str]:
         if place not in blocked
     ]
     if missing:
-        more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
-        found.append(f"Trials without record; blank, as budgets must be equal: {'; '.join(missing[:NAMED] + more)}.")
+        found.append(f"Trials without record; blank, as budgets must be equal: {few(missing)}.")
     return found
 
 
