@@ -1,10 +1,10 @@
-"""A grid in LaTeX: a fragment to \\input, for booktabs, graphicx and (long tables) longtable, and plain pdflatex."""
+"""A grid in LaTeX: a fragment to \\input, for booktabs, graphicx and plain pdflatex."""
 
 from dcft.views.tables.grid import Grid, Value
 from dcft.views.tables.text import scripts
 
 MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
-ONE_PAGE = 60  # lines that fit on one; a table with more may break
+ONE_PAGE = 40  # lines that fit on one beside the notes
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 SYMBOLS = {  # what pdflatex cannot print by itself
@@ -43,52 +43,36 @@ def typeset(text: str) -> str:
 
 
 def latex(grid: Grid) -> str:
-    """The table with its caption and, below it, its notes."""
+    """The table with its caption and, below it, its notes; more lines than fit on a page become several tables."""
     groups = [[_line(line.values) for _, line in group.lines] for group in grid.groups]
-    body = "\n\\midrule\n".join("\n".join(lines) for lines in groups)
-    alignment = "".join("l" if column.stub else "r" for column in grid.columns)
-    heading = _heading(grid)
+    lines = [line for group in groups for line in [r"\midrule" + "\n" + group[0], *group[1:]]]
+    pages = -(-len(lines) // ONE_PAGE)
+    page = -(-len(lines) // pages)
+    tables = [_table(grid, lines[start : start + page], start > 0) for start in range(0, len(lines), page)]
     notes = r" \\ ".join(escape(note) for note in grid.notes)
-    caption, label = escape(grid.caption), f"tab:{grid.label}"
-    used = r"% \usepackage{booktabs,graphicx,longtable}"
-    if sum(map(len, groups)) > ONE_PAGE:
-        return "\n".join(
-            [
-                used,
-                r"\begingroup\tiny\setlength{\tabcolsep}{3pt}",
-                rf"\begin{{longtable}}{{{alignment}}}",
-                rf"\caption{{{caption}}}\label{{{label}}} \\",
-                r"\toprule",
-                heading,
-                r"\midrule",
-                r"\endhead",
-                body,
-                r"\bottomrule",
-                r"\end{longtable}",
-                rf"\par\noindent {notes}",
-                r"\par\endgroup",
-                "",
-            ]
-        )
-    return "\n".join(
-        [
-            used,
-            r"\begin{table}[htbp]",
-            r"\centering",
-            rf"\caption{{{caption}}}\label{{{label}}}\smallskip",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            heading,
-            r"\midrule",
-            body,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {notes}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    tables[-1].insert(-1, rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {notes}}}")
+    return "\n".join([r"% \usepackage{booktabs,graphicx}", *(line for table in tables for line in table), ""])
+
+
+def _table(grid: Grid, lines: list[str], continued: bool) -> list[str]:
+    alignment = "".join("l" if column.stub else "r" for column in grid.columns)
+    caption = rf"\caption{{{escape(grid.caption)}}}\label{{tab:{grid.label}}}\smallskip"
+    if continued:  # under the same number
+        caption = rf"\addtocounter{{table}}{{-1}}\caption{{{escape(grid.caption)} (continued)}}\smallskip"
+    return [
+        r"\begin{table}[htbp]",
+        r"\centering",
+        caption,
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        _heading(grid),
+        *([] if lines[0].startswith(r"\midrule") else [r"\midrule"]),
+        *lines,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
 
 
 def _heading(grid: Grid) -> str:
