@@ -13,7 +13,7 @@ SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $
 	$(if $(JOBS),hydra.launcher.n_jobs=$(JOBS)) $(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench gpu test test-all lint audit dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench gpu test test-all faults lint audit dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ test: setup  ## the tests, without the slow ones
 
 test-all: setup-all  ## all tests that this machine can run
 	$(PYTEST)
+
+faults: setup-all  ## inject every fault of docs/reliability.md and print what was lost: minutes
+	FAULTS=all $(PYTEST) tests/faults
 
 audit: setup  ## check the paper's printed figures; writes results/audit: seconds
 	$(RUN) scripts/audit.py

@@ -13,7 +13,7 @@ from tests.conftest import ROOT, SHORT
 
 TABLE = ["table=demo", "model=tiny-bert", *SHORT]
 PAIR = [*TABLE, "only=toy_cls"]  # three cells
-FAULTS = {"PYTHONPATH": str(ROOT / "tests" / "faults"), "FAULT_CELL": "toy_cls.tiny-bert.dcft-k8"}
+FAULTS = {"PYTHONPATH": str(ROOT / "tests" / "sweep" / "dead_worker"), "FAULT_CELL": "toy_cls.tiny-bert.dcft-k8"}
 
 
 def stored(tmp_path):
