@@ -39,8 +39,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors over instead of printing its own pages
     try:
         cell()
-    except KeyboardInterrupt:
-        distributed.stop("interrupted; the same command goes on from the last checkpoint")
+    except KeyboardInterrupt as stop:
+        distributed.interrupt(str(stop) or "interrupted; the same command goes on from the last checkpoint")
     except Exception as error:
         line = explain(error)
         if line is None or show_traceback:

@@ -30,7 +30,7 @@ def write(root: Path) -> None:
     if root.is_dir():
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".") as scratch:
         complete = Path(scratch) / "toy"
         for split, rows in ROWS.items():
             _write_tsv(complete / "cls", split, rows, ("sentence", "label"), _polarity)

@@ -19,8 +19,19 @@ def write(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    flush(path.parent)
+
+
+def clean(path: Path) -> None:
+    """Delete what writers of a file have left that were killed. The caller must be its only writer."""
+    for scratch in path.parent.glob(f".{path.name}.*"):
+        scratch.unlink()
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

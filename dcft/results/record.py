@@ -153,6 +153,7 @@ class Record:
     disk_bytes: Count | None = None  # of the kept weights: adapter and head, or the whole model
     flops: Flops | None = None  # None: not counted
     peak_reserved_mb: Annotated[float, Field(ge=0)] | None = None  # MB, of the GPU's allocator; None: no GPU
+    resumed_from: Count | None = None  # step of the checkpoint that the last attempt went on from; None: the beginning
 
     def __post_init__(self) -> None:
         for key in ("task", "model", "method"):

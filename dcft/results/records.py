@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from dcft.config.cell import RunConfig, record_place
 from dcft.errors import UserError
-from dcft.results import atomic
+from dcft.results import atomic, storage
 from dcft.results.record import Record, Status, from_json, to_json
 
 TO_RUN = (Status.NEW, Status.INTERRUPTED, Status.FAILED)
@@ -100,23 +100,22 @@ def read_all(results: Path) -> tuple[dict[str, Record], list[BadRecord]]:
 
 def status(record_path: Path, work_dir: Path) -> Status:
     """What is known of a cell. Writes nothing."""
-    known = Status.NEW
+    known, recorded = Status.NEW, 0
     if record_path.is_file():
         found = examine(record_path)
-        known = Status.INVALID if isinstance(found, BadRecord) else found.status
+        if isinstance(found, BadRecord):
+            return Status.INVALID
+        known, recorded = found.status, found.attempts
     state = work_dir / "state.json"
-    if known in (Status.DONE, Status.INVALID) or not state.is_file():
+    if known == Status.DONE or not state.is_file():
         return known
     try:
         with FileLock(work_dir / "lock").acquire(timeout=0):
             pass
     except Timeout:
         return Status.RUNNING
-    # A failed cell that was run again and interrupted has a state that is younger than its record.
-    with suppress(FileNotFoundError):
-        if known == Status.NEW or state.stat().st_mtime_ns > record_path.stat().st_mtime_ns:
-            return Status.INTERRUPTED
-    return known
+    # A failed cell that was run again and interrupted has more attempts than its record says. Clocks do not count.
+    return Status.INTERRUPTED if read_state(state).get("attempts", 0) > recorded else known
 
 
 @contextmanager
@@ -132,23 +131,24 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     folder = config.work_dir
     folder.mkdir(parents=True, exist_ok=True)
     state_path = folder / "state.json"
-    lock = FileLock(folder / "lock")
     try:
-        lock.acquire(timeout=0.5)  # `status` takes it for a moment
+        lock = storage.lock(folder / "lock", timeout=0.5)  # `status` takes it for a moment
     except Timeout:
-        holder = _read_state(state_path)
+        holder = read_state(state_path)
         raise UserError(
             f"cell {config.cell} is being run by process {holder.get('pid', '?')} on {holder.get('host', '?')}; "
             "wait for it, or end it and run the same command again"
         ) from None
     try:
-        previous = _read_state(state_path)
+        previous = read_state(state_path)
         state = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": previous.get("started") or now(),
             "attempts": previous.get("attempts", 0) + 1,
         }
+        for path in (state_path, config.record_path, config.predictions_path):
+            atomic.clean(path)
         atomic.write(state_path, json.dumps(state))
         yield state
         # Nothing was interrupted. Whoever waits for this lock, or makes a new one, finds the record.
@@ -163,7 +163,8 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
         lock.release()
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
+    """The state of a cell that is claimed: `pid`, `host`, `started` and `attempts`; empty without one."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

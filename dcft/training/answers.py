@@ -15,10 +15,7 @@ def folder(work_dir: Path) -> Path:
 
 
 class Keeper:
-    """Keeps the answers of the evaluations that a protocol chooses, and deletes the others.
-
-    A run that is killed goes on from the checkpoint of the evaluation before. So the answers that were chosen before
-    the newest evaluation stay, too.
+    """Keeps the answers of every evaluation until the run has ended: which are chosen is known only then.
 
     Args:
         work_dir: the cell's folder.
@@ -27,18 +24,18 @@ class Keeper:
     def __init__(self, work_dir: Path):
         self.folder = folder(work_dir)
 
-    def __call__(self, answers: pyarrow.Table, history: list[Evaluation]) -> None:
-        """Keep the answers of the last evaluation of a history."""
-        atomic.write(self._path(history[-1].step), predictions.to_bytes(answers))
-        kept = {*predictions.chosen_steps(history), *predictions.chosen_steps(history[:-1])}
-        for path in self.folder.glob("*.parquet"):
-            if path not in {self._path(step) for step in kept}:
-                path.unlink()
+    def __call__(self, answers: pyarrow.Table, step: int) -> None:
+        """Keep the answers of an evaluation."""
+        atomic.write(self._path(step), predictions.to_bytes(answers))
+
+    def chosen(self, history: list[Evaluation]) -> dict[int, Path]:
+        """The files of the evaluations that a protocol chooses, by step; without those that were not kept."""
+        paths = {step: self._path(step) for step in predictions.chosen_steps(history)}
+        return {step: path for step, path in paths.items() if path.is_file()}
 
     def read(self, history: list[Evaluation]) -> dict[int, pyarrow.Table]:
-        """The answers of the evaluations that a protocol chooses, by step; without those that were not kept."""
-        paths = {step: self._path(step) for step in predictions.chosen_steps(history)}
-        return {step: pyarrow.parquet.read_table(path) for step, path in paths.items() if path.is_file()}
+        """The answers of the evaluations that a protocol chooses, by step."""
+        return {step: pyarrow.parquet.read_table(path) for step, path in self.chosen(history).items()}
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step}.parquet"

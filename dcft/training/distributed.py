@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from dcft.errors import UserError
+from dcft.errors import Interrupted, UserError
 
 T = TypeVar("T")
 
@@ -92,6 +92,18 @@ def gather(value: T) -> list[T]:
     return values
 
 
+def any_process(value: bool) -> bool:
+    """Whether the value is true on any process. Between processors, so that no GPU waits."""
+    if processes() == 1:
+        return value
+    import torch
+    import torch.distributed as dist
+
+    shared = torch.tensor(int(value))
+    dist.all_reduce(shared, dist.ReduceOp.MAX)
+    return bool(shared)
+
+
 def wait() -> None:
     """Wait until all processes have called this."""
     gather(None)
@@ -107,3 +119,12 @@ def stop(message: str) -> NoReturn:
         time.sleep(PATIENCE)
         message = f"{message} (process {process()} of {processes()})"
     sys.exit(message)
+
+
+def interrupt(message: str) -> NoReturn:
+    """End this process with status 75 (EX_TEMPFAIL: try again), the first one with a line on stderr."""
+    if is_first():
+        print(message, file=sys.stderr, flush=True)
+    if processes() > 1:
+        os._exit(Interrupted.STATUS)  # as `leave` does
+    sys.exit(Interrupted.STATUS)

@@ -99,9 +99,13 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
         raise UserError(f"method.peft.{sorted(unknown)[0]} is not a setting of {config_class.__name__}")
     try:
         _, revision = load.location(config.model)  # saved with the adapter, so that it is loaded onto the same weights
-        return get_peft_model(model, config_class(**arguments), revision=revision)
+        adapted = get_peft_model(model, config_class(**arguments), revision=revision)
     except (TypeError, ValueError) as error:
         raise UserError(f"method={config.method.name}: {' '.join(str(error).split())}") from error
+    made = adapted.peft_config["default"]
+    if isinstance(made.target_modules, set):  # whose order, in the saved file, would be another in each process
+        made.target_modules = sorted(made.target_modules)
+    return adapted
 
 
 def _import(module: str) -> None:

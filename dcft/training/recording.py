@@ -36,6 +36,7 @@ class Result:
     samples: float = 0.0  # rows that were trained on, each time counted
     disk_bytes: int | None = None  # of the kept weights
     flops: Flops | None = None
+    resumed_from: int | None = None  # step of the checkpoint that the last attempt went on from
 
 
 def settings(config: RunConfig) -> dict[str, Any]:
@@ -106,5 +107,6 @@ def finish(begun: dict[str, Any], result: Result, error: str | None, predictions
         predictions=predictions,
         disk_bytes=result.disk_bytes,
         flops=result.flops,
+        resumed_from=result.resumed_from,
         peak_reserved_mb=provenance.peak_reserved_mb() if result.logs else None,
     )

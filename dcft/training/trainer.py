@@ -3,11 +3,10 @@ a method's penalty, and an error at the first loss or score that is not finite."
 
 import math
 import time
-from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-import pyarrow
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import Tensor
@@ -18,9 +17,9 @@ from dcft.backbones import lean_attention
 from dcft.data import batches
 from dcft.data.batches import ProcessBatches
 from dcft.errors import RunFailed
-from dcft.results import protocols
-from dcft.results.evaluation import Evaluation
-from dcft.training import distributed
+from dcft.results import protocols, storage
+from dcft.training import checkpoints, distributed
+from dcft.training.answers import Keeper
 from dcft.training.history import evaluations
 from dcft.training.methods import Hooks
 from dcft.training.scoring import Scorer
@@ -34,7 +33,8 @@ class CellTrainer(Trainer):
         scorer: turns the outputs on the dev set into metrics.
         hooks: the method's callbacks, penalty and optimiser.
         order: sampler of the training rows.
-        keep_answers: called after each evaluation, with its answers and the history that it ends.
+        work_dir: the cell's folder, for its checkpoints.
+        keeper: keeps the answers of each evaluation; None: they are not kept, or another process keeps them.
         autocast: autocast to bfloat16; for FSDP, where accelerate would compute everything in bfloat16, even the loss.
     """
 
@@ -44,7 +44,8 @@ class CellTrainer(Trainer):
         scorer: Scorer,
         hooks: Hooks,
         order: Sampler[int],
-        keep_answers: Callable[[pyarrow.Table, list[Evaluation]], None] | None = None,
+        work_dir: Path,
+        keeper: Keeper | None = None,
         autocast: bool = False,
         **kwargs,
     ):
@@ -55,7 +56,8 @@ class CellTrainer(Trainer):
         self.penalty = hooks.penalty
         self.groups = hooks.groups
         self.order = order
-        self.keep_answers = keep_answers
+        self.work_dir = work_dir
+        self.keeper = keeper
         self.autocast = autocast
         self.clock = Clock()
         for callback in (self.clock, *hooks.callbacks):
@@ -119,8 +121,8 @@ class CellTrainer(Trainer):
             "train_s": self.clock.train_s,
         }
         self.log(entry)
-        if self.keep_answers:
-            self.keep_answers(scores.answers, evaluations(self.state.log_history))
+        if self.keeper:
+            self.keeper(scores.answers, self.state.global_step)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, entry)
         return entry
 
@@ -162,21 +164,41 @@ class CellTrainer(Trainer):
         # A compiled layer is compiled for each shape, so all batches but the last keep their number of rows.
         return order.tolist(), most if rows.multiple > 1 else batches.cut(rows.lengths[order], most)
 
-    def _determine_best_metric(self, metrics: dict, trial: None) -> bool:
-        """Whether the evaluation just made is the best so far; its checkpoint is then kept and loaded in the end."""
-        best = protocols.choose(evaluations(self.state.log_history), "best")
-        if best is None or best.step != self.state.global_step:
-            return False
-        self.state.best_metric, self.state.best_global_step = best.score, best.step
-        return True
-
     def _run_epoch(self, *args, **kwargs) -> None:
         if self.state.global_step < self.state.max_steps:  # else a run that died after its last step takes one more
             super()._run_epoch(*args, **kwargs)
 
+    def _save_checkpoint(self, model, trial) -> None:
+        try:
+            super()._save_checkpoint(model, trial)  # into `checkpoints.writing`
+            if distributed.is_first():
+                history = evaluations(self.state.log_history)
+                best = protocols.choose(history, "best")
+                answers = list(self.keeper.chosen(history).values()) if self.keeper else []
+                checkpoints.publish(self.work_dir, self.state.global_step, best and best.step, answers)
+        except Exception as error:
+            storage.explain(error, self.work_dir)
+            raise
+
+    def load_weights(self, step: int) -> None:
+        """Give the model the weights of a checkpoint."""
+        self.state.best_model_checkpoint = str(checkpoints.place(self.work_dir, step))
+        self._load_best_model()
+
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        distributed.wait()  # the next file written marks the checkpoint as complete
+        logged = {"loss": self._tr_loss, "step": self._globalstep_last_logged, "train_s": self.clock.train_s}
+        torch.save(logged, Path(output_dir) / f"since_log_{self.args.process_index}.pt")
+        distributed.wait()  # what is written next marks the checkpoint as complete
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None:  # which may lie between two logged losses
+            own, first = (Path(checkpoint) / f"since_log_{process}.pt" for process in (self.args.process_index, 0))
+            # A run that goes on with more processes than before has none of its own.
+            logged = torch.load(own if own.is_file() else first, map_location="cpu", weights_only=True)
+            self._tr_loss, self._globalstep_last_logged = logged["loss"].to(self.args.device), logged["step"]
+            self.clock.before = logged["train_s"]
 
     def log(self, logs: dict, start_time: float | None = None) -> None:
         """Log the values.
@@ -195,7 +217,7 @@ class Clock(TrainerCallback):
     """Seconds of training without evaluations, over all attempts at a cell."""
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.before = max((entry.get("train_s", 0.0) for entry in state.log_history), default=0.0)
+        self.before = max((entry.get("train_s", 0.0) for entry in state.log_history), default=0.0)  # until it is loaded
         self.started = time.perf_counter()
         self.excluded = 0.0
 

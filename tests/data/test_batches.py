@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceCl
 from dcft.backbones import load
 from dcft.data.batches import LengthGroupedSampler, ProcessBatches, Rows, count_tokens, cut, loader
 from dcft.results import records
-from dcft.training import distributed, run
+from dcft.training import distributed, prepare, run
 from dcft.training.methods import Hooks
 from dcft.training.trainer import CellTrainer
 from tests.conftest import configure
@@ -215,7 +215,7 @@ def test_outputs_are_those_of_each_row_and_little_is_padding(tokenizer, processe
     small = BertConfig(vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     model = (BertForQuestionAnswering if span else BertForSequenceClassification)(small).eval()
     rows, computed, said = Rows(encoded(31, span), tokenizer), [], []
-    args = run._arguments(config, "BertLayer")
+    args = prepare.arguments(config, "BertLayer")
     trainer = CellTrainer(model=model, args=args, eval_dataset=rows, scorer=None, hooks=Hooks(), order=None)
     model.register_forward_pre_hook(lambda *_: computed.append(_[2]["input_ids"].shape), with_kwargs=True)
 

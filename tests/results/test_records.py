@@ -24,7 +24,8 @@ from tests.fixtures.make import RESULTS
 
 OLD = RESULTS.parent / "old" / "toy_cls.tiny-bert.dcft-k8.s6.7b199fa33e.json"
 EXAMPLE = next(RESULTS.glob("runs/deberta-v3-base/cola/*.full-table4.s6.*.json"))
-LATER = {"disk_bytes", "flops", "peak_reserved_mb", "predictions"}  # fields that records of earlier versions lack
+# Fields that records of earlier versions lack.
+LATER = {"disk_bytes", "flops", "peak_reserved_mb", "resumed_from", "predictions"}
 
 
 @pytest.fixture

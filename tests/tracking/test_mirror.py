@@ -15,7 +15,7 @@ from dcft.config.schema import KNOBS
 from dcft.errors import RunFailed, UserError
 from dcft.results import records
 from dcft.tracking import mirror, names
-from dcft.training import recording
+from dcft.training import prepare, recording
 from dcft.training import run as training
 from dcft.training.trainer import CellTrainer
 from tests.conftest import ROOT, SHORT
@@ -66,7 +66,7 @@ def stopping(monkeypatch, error, step):
                 raise error
             return super().evaluate(*args, **kwargs)
 
-    monkeypatch.setattr(training, "CellTrainer", Stopping)
+    monkeypatch.setattr(prepare, "CellTrainer", Stopping)
 
 
 def test_without_a_key_the_run_is_mirrored_offline(cell):

@@ -11,7 +11,7 @@ from torch import nn
 
 from dcft import SoraConfig
 from dcft.errors import UserError
-from dcft.training import methods, run
+from dcft.training import methods, prepare
 from dcft.training.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
 from dcft.training.trainer import CellTrainer
 
@@ -59,7 +59,7 @@ def test_sora_s_gates_take_the_steps_of_the_authors_optimiser(scale, cell):
     model = get_peft_model(base, SoraConfig(r=4, lora_alpha=6, target_modules=["0"])).double()
     hooks = methods._hooks(model, config)
     trainer = CellTrainer(
-        model, run._arguments(config, "Linear"), eval_dataset=[], scorer=None, hooks=hooks, order=None
+        model, prepare.arguments(config, "Linear"), eval_dataset=[], scorer=None, hooks=hooks, order=None, work_dir=None
     )
     optimizer, (callback,) = trainer.create_optimizer(), hooks.callbacks
     layer = model.base_model.model[0]

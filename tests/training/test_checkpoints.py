@@ -1,6 +1,5 @@
 """What a cell leaves in its folder: checkpoints while it is not finished, then the best evaluation's model."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,7 @@ from dcft.backbones import load
 from dcft.data import encode
 from dcft.errors import RunFailed
 from dcft.results import records
-from dcft.training import checkpoints, scoring
+from dcft.training import prepare, scoring
 from dcft.training import run as training
 from dcft.training.trainer import CellTrainer
 from tests.conftest import SHORT
@@ -60,7 +59,7 @@ def all_evaluations_score(score: float, monkeypatch):
         def __call__(self, outputs):
             return replace(super().__call__(outputs), score=score, metrics={"accuracy": score})
 
-    monkeypatch.setattr(training, "Scorer", Equal)
+    monkeypatch.setattr(prepare, "Scorer", Equal)
 
 
 def test_the_first_of_equal_evaluations_is_kept(cell, monkeypatch):
@@ -72,7 +71,7 @@ def test_the_first_of_equal_evaluations_is_kept(cell, monkeypatch):
             kept[self.state.global_step] = {n: p.detach().clone() for n, p in self.model.named_parameters()}
             return super().evaluate(*args, **kwargs)
 
-    monkeypatch.setattr(training, "CellTrainer", Spy)
+    monkeypatch.setattr(prepare, "CellTrainer", Spy)
     all_evaluations_score(50.0, monkeypatch)
     config = cell("task=toy_cls", "model=tiny-bert", *SHORT)
     run(config)
@@ -111,14 +110,3 @@ def test_a_model_is_kept_on_a_file_system_without_links(cell, monkeypatch):
     config = cell("task=toy_cls", "model=tiny-bert", *SHORT)
     run(config)
     assert load_file(config.work_dir / "model" / "adapter_model.safetensors")
-
-
-def test_a_checkpoint_that_a_kill_cut_short_is_passed_over(cell):
-    config = cell("task=toy_cls", "model=tiny-bert", *SHORT)
-    folder = config.work_dir / "checkpoints"
-    for step, state in ((2, json.dumps({"global_step": 2})), (4, '{"global_st'), (6, None)):
-        (folder / f"checkpoint-{step}").mkdir(parents=True)
-        if state is not None:
-            (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
-    assert checkpoints.newest(config.work_dir) == str(folder / "checkpoint-2")
-    assert [path.name for path in folder.iterdir()] == ["checkpoint-2"]

@@ -12,7 +12,7 @@ from dcft.backbones import load
 from dcft.paper import flops
 from dcft.paper.counts import Shape
 from dcft.results import records
-from dcft.training import counting, methods, run
+from dcft.training import counting, methods, prepare, run
 from dcft.tuners.dcft import DcftConfig, DcftLayer
 from dcft.tuners.factored import factored_linear
 from tests.conftest import SHORT, configure
@@ -91,8 +91,8 @@ def test_counting_changes_nothing(cell, method, monkeypatch):
     """The same losses and scores, to the last bit, with and without; dropout is drawn in every step."""
     adalora = ["method.peft.tinit=1", "method.peft.tfinal=1"] if method == "adalora" else []
     found = []
-    for number, count in enumerate((run._count, lambda *_: None)):
-        monkeypatch.setattr(run, "_count", count)
+    for number, count in enumerate((prepare.count, lambda *_: None)):
+        monkeypatch.setattr(prepare, "count", count)
         config = cell("task=toy_pair", "model=tiny-bert", f"method={method}", *adalora, *SHORT, "train.lr=1e-2")
         path = run.run_cell(config)
         record = records.read(path)
@@ -119,4 +119,4 @@ def test_the_model_is_left_as_it_was():
 
 def test_flash_attention_is_not_counted(cell):
     """Its kernels are no products that PyTorch dispatches."""
-    assert run._count(replace(cell("task=toy_cls", "model=tiny-bert"), attention="flash"), None) is None
+    assert prepare.count(replace(cell("task=toy_cls", "model=tiny-bert"), attention="flash"), None) is None

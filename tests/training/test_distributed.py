@@ -15,7 +15,7 @@ from dcft.backbones import load
 from dcft.data.batches import ProcessBatches
 from dcft.errors import UserError
 from dcft.results import records
-from dcft.training import run
+from dcft.training import prepare, run
 from tests.conftest import ADALORA_SHORT, ROOT, configure
 
 # Two epochs of three steps; one batch of each has one row, so that one of two processes has none.
@@ -46,24 +46,24 @@ STEERED = {
 # Runs all cells above in one session of torchrun, as starting it takes longest.
 SESSION = textwrap.dedent(
     """
-    import json, sys
+    import json, signal, sys
     sys.path.insert(0, {root!r})
     import torch
     from accelerate.state import DistributedType, PartialState
     from transformers import TrainerCallback
     from tests.conftest import configure
-    from dcft.training import distributed, run as training
+    from dcft.training import distributed, prepare, run as training
 
     class Watch(TrainerCallback):
         stop = None
 
         def on_step_end(self, args, state, control, model=None, **kwargs):
-            if state.global_step == self.stop:
-                raise KeyboardInterrupt
+            if state.global_step == self.stop and distributed.process() == 1:
+                signal.raise_signal(signal.SIGTERM)  # noticed after the next step, by both
             self.weights = {{n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}}
 
     watch = Watch()
-    make, arguments = training.CellTrainer, training._arguments
+    make, arguments = prepare.CellTrainer, prepare.arguments
 
     def watched(*args, **kwargs):
         trainer = make(*args, **kwargs)
@@ -75,13 +75,13 @@ SESSION = textwrap.dedent(
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU  # accelerate's only condition
         return made
 
-    training.CellTrainer = watched
+    prepare.CellTrainer = watched
     cells = json.loads({cells!r})
     said = {{}}
     for name, overrides in cells.items():
         config = configure(*overrides)
-        training._arguments = as_on_gpus if name == "fsdp" else arguments
-        for watch.stop in (5, None) if name == "interrupted" else (None,):
+        prepare.arguments = as_on_gpus if name == "fsdp" else arguments
+        for watch.stop in (3, None) if name == "interrupted" else (None,):
             try:
                 training.run_cell(config)
             except (Exception, KeyboardInterrupt) as error:
@@ -171,6 +171,9 @@ def assert_same_run(case, folder, tmp_path):
         assert torch.allclose(tensor, weights[key], atol=2e-5), key
 
 
+INTERRUPTED = "Interrupted: interrupted at step 4; the same command goes on"
+
+
 @pytest.mark.parametrize("name", SAME)
 def test_two_processes_give_the_record_of_one(name, session, tmp_path):
     assert_same_run({name: SAME[name]}, session, tmp_path)
@@ -202,7 +205,7 @@ def test_an_interrupted_run_goes_on_and_is_the_same_run(session):
     """With dropout, which each process draws for itself."""
     cells = overrides({name: STEERED[name] for name in ("straight", "interrupted")}, session)
     straight, resumed = (records.read(configure(*values).record_path) for values in cells.values())
-    assert resumed.attempts == 2
+    assert (resumed.attempts, resumed.resumed_from) == (2, 4)
     assert resumed.losses == straight.losses
     assert [entry.loss for entry in resumed.history] == [entry.loss for entry in straight.history]
     for process in (0, 1):
@@ -217,7 +220,7 @@ def test_a_loss_that_is_not_a_number_is_one_failed_record(session):
     assert record.status == "failed"
     for process in (0, 1):
         said = json.loads((session / f"said-{process}.json").read_text())
-        assert said == {"interrupted": "KeyboardInterrupt: ", "nan": f"RunFailed: {record.error}"}
+        assert said == {"interrupted": INTERRUPTED, "nan": f"RunFailed: {record.error}"}
 
 
 @pytest.mark.slow
@@ -246,7 +249,7 @@ def test_bad_input_is_one_line_of_ours_and_leaves_no_cell(tmp_path):
 def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match=r"train.batch_size=8 .* give a multiple of 3"):
-        run._check_processes(configure("task=toy_cls", *BASE))
+        prepare.check_processes(configure("task=toy_cls", *BASE))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4])
@@ -267,7 +270,7 @@ def test_shares_are_the_batches_and_their_weights_make_the_mean(rows, processes)
 def test_fsdp_wraps_the_layers_of_the_model_it_gets(cell):
     config = cell("task=toy_cls", "model=tiny-deberta", "fsdp=true", "precision=bf16")
     layer = type(load.layers(load.load_backbone(config).model)[0]).__name__
-    plugin = run._arguments(config, layer).fsdp_plugin_args
+    plugin = prepare.arguments(config, layer).fsdp_plugin_args
     assert plugin["transformer_cls_names_to_wrap"] == "DebertaV2Layer"
     assert plugin["state_dict_type"] == "FULL_STATE_DICT"
 

@@ -10,7 +10,7 @@ from dcft.backbones import lean_attention, load
 from dcft.data import encode
 from dcft.errors import UserError
 from dcft.results import records
-from dcft.training import methods, run
+from dcft.training import methods, prepare, run
 from dcft.training.trainer import CellTrainer
 from tests.conftest import MORE_METHODS, PAPER_METHODS, configure
 
@@ -32,7 +32,7 @@ def train(config, monkeypatch):
             kept["before"] = {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "CellTrainer", Kept)
+        patch.setattr(prepare, "CellTrainer", Kept)
         record = records.read(run.run_cell(config))
     return record, kept["trainer"], kept["before"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dcft.results import predictions, protocols, records
-from dcft.training import answers
+from dcft.training import answers, prepare
 from dcft.training import run as training
 from tests.conftest import SHORT
 
@@ -77,7 +77,7 @@ def test_an_interrupted_run_keeps_what_an_uninterrupted_one_does(cell, tmp_path,
             if next(calls) == 3:  # before its checkpoint
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "Keeper", Interrupted)
+    monkeypatch.setattr(prepare, "Keeper", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.run_cell(config)
     assert kept(config)[0].attempts == 2

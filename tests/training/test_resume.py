@@ -11,12 +11,13 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from dcft.errors import Interrupted
 from dcft.results import records
-from dcft.training import run
+from dcft.training import checkpoints, prepare, run
 from dcft.training.trainer import CellTrainer
 from tests.conftest import PAPER_METHODS, ROOT, configure
 
-# Ten steps of 1.4 epochs, a checkpoint after five, dropout on, batches grouped by length.
+# Ten steps of 1.4 epochs, an evaluation after five, dropout on, batches grouped by length.
 TEN_STEPS = ["task=toy_pair", "model=tiny-deberta", "train.max_steps=10", "eval.every=5", "data.max_train=56"]
 TEN_STEPS += ["data.max_eval=40", "train.batch_size=8", "train.cls_dropout=0.1"]
 CUTTING = [
@@ -37,13 +38,13 @@ CASES = {method: [f"method={method}"] for method in PAPER_METHODS if method not 
 class Watch(TrainerCallback):
     """Keeps which steps were trained, the optimiser's state after each and every parameter after the last.
 
-    Interrupts the run after step `stop`.
+    Sends a signal in step `stop`.
     """
 
-    def __init__(self, stop: int | None = None):
+    def __init__(self, stop: int | None, number: int):
         self.steps = []
         self.moments = {}
-        self.stop = stop
+        self.stop, self.number = stop, number
 
     def on_step_end(self, args, state, control, model=None, optimizer=None, **kwargs):
         self.steps.append(state.global_step)
@@ -53,12 +54,14 @@ class Watch(TrainerCallback):
             for name, value in sorted(moments.items())
         ]
         self.weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        if state.global_step == self.stop:
-            raise KeyboardInterrupt
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step + 1 == self.stop:
+            signal.raise_signal(self.number)
 
 
-def watched(config, monkeypatch, stop=None):
-    watch = Watch(stop)
+def watched(config, monkeypatch, stop=None, number=signal.SIGTERM):
+    watch = Watch(stop, number)
 
     class Watched(CellTrainer):
         def __init__(self, *args, **kwargs):
@@ -66,22 +69,22 @@ def watched(config, monkeypatch, stop=None):
             self.add_callback(watch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "CellTrainer", Watched)
+        patch.setattr(prepare, "CellTrainer", Watched)
         if stop:
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(Interrupted, match=f"^interrupted at step {stop}; the same command goes on$"):
                 run.run_cell(config)
             return None, watch
         return records.read(run.run_cell(config)), watch
 
 
-def assert_same_run(interrupted, straight, monkeypatch):
-    """Finish `interrupted`, run `straight` in one go, and compare."""
+def assert_same_run(interrupted, straight, monkeypatch, at=7):
+    """Finish `interrupted`, which has a checkpoint of step `at`, run `straight` in one go, and compare."""
     assert records.status(interrupted.record_path, interrupted.work_dir) == "interrupted"
-    assert [path.name for path in (interrupted.work_dir / "checkpoints").iterdir()] == ["checkpoint-5"]
+    assert checkpoints.newest(interrupted.work_dir).name == f"checkpoint-{at}"
     resumed, after = watched(interrupted, monkeypatch)
     straight, whole = watched(straight, monkeypatch)
-    assert (after.steps, whole.steps) == (list(range(6, 11)), list(range(1, 11)))
-    assert resumed.attempts == 2
+    assert (after.steps, whole.steps) == (list(range(at + 1, 11)), list(range(1, 11)))
+    assert (resumed.attempts, resumed.resumed_from) == (2, at)
     assert resumed.history[1].train_s > resumed.history[0].train_s, "the time of the first attempt is lost"
     assert resumed.losses == straight.losses
     assert resumed.params == straight.params
@@ -130,19 +133,19 @@ KILLED = textwrap.dedent(
     sys.path.insert(0, {root!r})
     from transformers import TrainerCallback
     from tests.conftest import configure
-    from dcft.training import run as training
+    from dcft.training import prepare, run as training
 
     class Kill(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == 7:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    trainer = training.CellTrainer
+    trainer = prepare.CellTrainer
     def killed(*args, **kwargs):
         made = trainer(*args, **kwargs)
         made.add_callback(Kill())
         return made
-    training.CellTrainer = killed
+    prepare.CellTrainer = killed
     training.run_cell(configure(*{overrides!r}))
     """
 )
@@ -154,4 +157,4 @@ def test_a_killed_process_is_an_interruption_like_any_other(tmp_path, monkeypatc
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, timeout=120)
     assert dead.returncode == -signal.SIGKILL, dead.stderr
     straight = configure(*TEN_STEPS, "method=dcft", *folders(tmp_path, "straight"))
-    assert_same_run(configure(*overrides), straight, monkeypatch)
+    assert_same_run(configure(*overrides), straight, monkeypatch, at=5)

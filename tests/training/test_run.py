@@ -13,8 +13,8 @@ from dcft.backbones import load
 from dcft.data import encode
 from dcft.errors import RunFailed, UserError
 from dcft.results import records
+from dcft.training import prepare, scoring
 from dcft.training import run as training
-from dcft.training import scoring
 from dcft.training.trainer import CellTrainer
 from tests.conftest import MORE_METHODS, PAPER_METHODS, SHORT, TINY_MODELS, configure
 
@@ -97,7 +97,7 @@ def constant_until(evaluation: int, monkeypatch):
             self.calls += 1
             return super().__call__(np.zeros_like(outputs) if self.calls < evaluation else outputs)
 
-    monkeypatch.setattr(training, "Scorer", Constant)
+    monkeypatch.setattr(prepare, "Scorer", Constant)
 
 
 @pytest.mark.parametrize("tracker", ["none", "wandb"])
@@ -144,7 +144,7 @@ def test_bf16_trains_with_float32_weights(cell, monkeypatch):
             assert {parameter.dtype for parameter in self.model.parameters()} == {torch.float32}
             return super().evaluate(*args, **kwargs)
 
-    monkeypatch.setattr(training, "CellTrainer", Spy)
+    monkeypatch.setattr(prepare, "CellTrainer", Spy)
     record = run(cell("task=toy_cls", "model=tiny-deberta", *SHORT, "precision=bf16"))
     assert math.isfinite(record.history[0].loss)
 
