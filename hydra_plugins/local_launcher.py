@@ -54,7 +54,7 @@ class LocalLauncher(Launcher):
                     _show_progress(total - len(waiting) - len(busy), len(busy), total, time.monotonic() - started)
         finally:
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
-                worker.close()
+                worker.close()  # after a signal the processes are gone (dcft.sweep.signals)
         return returns
 
 

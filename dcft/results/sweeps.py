@@ -124,6 +124,12 @@ class Store:
         """What is known of a cell."""
         return records.status(self.results / cell.record, self.outputs / "runs" / cell.name)
 
+    def process(self, cell: Cell) -> int | None:
+        """The process that runs a cell, on whichever host; None if none does."""
+        if self.status(cell) != Status.RUNNING:
+            return None
+        return records.read_state(self.outputs / "runs" / cell.name / "state.json").get("pid")
+
     def written(self, cell: Cell) -> int | None:
         """When a cell's record was written, in ns; None if there is none."""
         path = self.results / (cell.record or "")

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from dcft.errors import UserError
 from dcft.results.records import TO_RUN, Status
 from dcft.results.sweeps import Cell, Store, Sweep
-from dcft.sweep import launch, plan, preflight
+from dcft.sweep import launch, plan, preflight, signals
 from dcft.sweep.estimate import Estimator, duration
 from dcft.sweep.request import Request
 
@@ -46,7 +46,9 @@ def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
     print(_headline(sweep, chosen, problems, store, Estimator(store.results)), flush=True)
-    reasons = launch.run_cells([cell for cell in chosen if cell.command not in problems], launcher, store, retry)
+    runnable = [cell for cell in chosen if cell.command not in problems]
+    with signals.passed_on(runnable, store):
+        reasons = launch.run_cells(runnable, launcher, store, retry)
     _report(sweep, chosen, problems, reasons, store)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from dcft.errors import Interrupted
 from dcft.results.records import TO_RUN, Status
 from dcft.results.sweeps import Cell, Store
 
@@ -71,7 +72,7 @@ def _launch(cells: list[Cell], launch: Launch, reasons: dict[str, str]) -> str |
         reasons.pop(cell.name, None)
     try:
         returns = launch([cell.overrides for cell in cells])
-    except Exception as error:  # whatever a launcher makes of a dead worker
+    except (Exception, Interrupted) as error:  # whatever a launcher makes of a worker that died or got a signal
         return f"the launcher stopped: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     for cell, job in zip(cells, returns, strict=True):
         if job.status == JobStatus.FAILED:

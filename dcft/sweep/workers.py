@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
+from dcft.errors import Interrupted
+
 
 def gpus() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; without it, all that nvidia-smi lists."""
@@ -100,7 +102,9 @@ def _work(connection, environment: dict[str, str], alone: bool) -> None:
                 runpy.run_path(sys.argv[0], run_name="__main__")
             except SystemExit as end:
                 error = str(end.code) if end.code else None
-            if error:
+            if error == str(Interrupted.STATUS):
+                error = "a signal interrupted it"
+            elif error:
                 print(error, file=sys.stderr, flush=True)
                 error = error.removeprefix("error: ")
             connection.send(error)
