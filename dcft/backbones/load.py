@@ -54,14 +54,16 @@ def load_backbone(config: RunConfig) -> Backbone:
             model = auto.from_config(model_config, dtype=torch.float32)
         else:
             model = auto.from_pretrained(name, revision=revision, config=model_config, dtype=torch.float32)
-    except OSError as error:
-        if config.model.path:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"model={config.model.name}: model.path={name} cannot be loaded ({reason}); "
-                "give model.path=FOLDER of a saved model, or model=minilm-l6"
-            ) from error
-        raise hub.unreachable_model(config.model) from error
+    except Exception as error:  # of Transformers, the Hub's client, tokenizers, safetensors or pickle
+        if name is None:
+            raise
+        if not (config.model.path or config.model.package):
+            raise hub.unavailable_model(config.model, error) from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        raise UserError(
+            f"model={config.model.name}: the model in {name} cannot be loaded ({reason}); "
+            "give model.path=FOLDER of a saved model, or model=minilm-l6"
+        ) from error
     if config.attention == "flash":
         flash_attention.use(model)
     else:

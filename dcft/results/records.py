@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dcft.config.cell import RunConfig, record_place
-from dcft.errors import UserError
+from dcft.errors import UserError, printable
 from dcft.results import atomic
 from dcft.results.record import Record, Status, from_json, to_json
 
@@ -35,7 +35,7 @@ class BadRecord:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 def write(path: Path, record: Record) -> None:
