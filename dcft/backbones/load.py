@@ -53,7 +53,7 @@ def load_backbone(config: RunConfig) -> Backbone:
         if name is None:
             model = auto.from_config(model_config, dtype=torch.float32)
         else:
-            model = auto.from_pretrained(name, revision=revision, config=model_config, dtype=torch.float32)
+            model = auto.from_pretrained(name, config=model_config, dtype=torch.float32, **source(revision))
     except Exception as error:  # of Transformers, the Hub's client, tokenizers, safetensors or pickle
         if name is None:
             raise
@@ -89,12 +89,17 @@ def location(model: Model) -> tuple[str | None, str | None]:
     return model.hub.id, model.hub.revision
 
 
+def source(revision: str | None) -> dict[str, Any]:
+    """What every `from_pretrained` is told: the revision, and never to run (or to ask to run) a model's own code."""
+    return {"revision": revision, "trust_remote_code": False}
+
+
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """The backbone's fast tokenizer; for random weights, a byte-level BPE trained on the toy tasks' vocabulary."""
     name, revision = location(model)
     if name is None:
         return _toy_tokenizer(model)
-    return AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
+    return AutoTokenizer.from_pretrained(name, use_fast=True, **source(revision))
 
 
 def _configure(config: RunConfig, vocabulary: int) -> PretrainedConfig:
@@ -107,7 +112,7 @@ def _configure(config: RunConfig, vocabulary: int) -> PretrainedConfig:
         random = dict(config.model.random)
         model_config = AutoConfig.for_model(random.pop("model_type"), vocab_size=vocabulary, **random, **settings)
     else:
-        model_config = AutoConfig.from_pretrained(name, revision=revision, **settings)
+        model_config = AutoConfig.from_pretrained(name, **source(revision), **settings)
     if config.train.cls_dropout is not None and config.task.kind != "span":
         attribute = "cls_dropout" if model_config.model_type == "deberta-v2" else "classifier_dropout"
         setattr(model_config, attribute, config.train.cls_dropout)

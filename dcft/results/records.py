@@ -127,10 +127,13 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     behind.
 
     Raises:
-        UserError: if another run holds the cell.
+        UserError: if another run holds the cell, or its folder holds a symbolic link.
     """
     folder = config.work_dir
     folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, *folder.glob("*"), *folder.glob("checkpoints/*")):
+        if path.is_symlink():  # the run would write, and delete, where it leads
+            raise UserError(f"{path} is a symbolic link; delete it, or give another outputs.dir=FOLDER")
     state_path = folder / "state.json"
     lock = FileLock(folder / "lock")
     try:
