@@ -51,7 +51,8 @@ def leaks(folder: Path) -> list[str]:
 def test_no_secret_reaches_a_file(tmp_path, script, tally):
     folder = tmp_path / "run"
     folder.mkdir()
-    for command in (["init", "-q"], ["remote", "add", "origin", REMOTE]):
+    commit = ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"]
+    for command in (["init", "-q"], ["remote", "add", "origin", REMOTE], commit):  # W&B looks at what has a commit
         subprocess.run(["git", *command], cwd=folder, check=True)
     table = ["table=demo", "only=toy_cls", "methods=dcft", "model=tiny-bert", "seeds=1", "train.max_steps=2"]
     table += ["eval.every=2", "data.max_eval=40", "results.dir=results"]
