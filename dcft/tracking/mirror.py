@@ -144,7 +144,10 @@ class WandbTracker(Tracker):
         try:
             self.run.finish(exit_code=0 if record.done else 1)
         except TimeoutError:
-            log.warning("note: W&B did not take all of the run in time; later: wandb sync %s", _folder(self.run))
+            log.warning(
+                "note: W&B did not take all of the run in time; later: wandb sync --no-skip-online %s",
+                _folder(self.run),
+            )
 
 
 def _folder(run) -> str:

@@ -178,14 +178,14 @@ def test_a_failing_wandb_costs_seconds_and_no_result(tmp_path, tally):
             login = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0123456789" * 4}
             done, seconds = start([*TRACKED, "tracker=wandb"], folder, **login)
             print(f"W&B, {fault}: {seconds:.0f} s")
-            said = re.search(r"note: W&B did not take .*later: wandb sync (\S+)", done.stderr)
+            said = re.search(r"note: W&B did not take .*later: wandb (sync .*)", done.stderr)
             if done.returncode or not said or "Traceback" in done.stderr:
                 return f"{fault}: {done.stderr}"
             if seconds > START + mirror.INIT_TIMEOUT + mirror.FINISH_TIMEOUT:
                 return f"{fault}: {seconds:.0f} s"
             server.answer, server.asked = stand_in.wandb(server.address), []
             synced = subprocess.run(
-                [sys.executable, "-m", "wandb", "sync", said[1]],
+                [sys.executable, "-m", "wandb", *said[1].split()],
                 cwd=folder,
                 env=os.environ | login | {"WANDB_BASE_URL": server.address, "HOME": str(folder)},
                 capture_output=True,
