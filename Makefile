@@ -13,7 +13,7 @@ SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $
 	$(if $(JOBS),hydra.launcher.n_jobs=$(JOBS)) $(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench gpu test test-all faults lint audit dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench gpu test test-all faults lint audit audit-deps dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -54,6 +54,10 @@ faults: setup-all  ## inject every fault of docs/reliability.md and print what w
 
 audit: setup  ## check the paper's printed figures; writes results/audit: seconds
 	$(RUN) scripts/audit.py
+
+audit-deps: setup  ## look the pinned versions up in PyPI's list of known vulnerabilities; needs a network
+	$(PIP) -e ".[audit]"
+	$(RUN) -m pip_audit -r constraints.txt --no-deps --disable-pip
 
 dashboard: setup  ## the W&B workspace and report, or their JSON without a login; PROJECT= ENTITY= RESULTS=
 	@$(RUN) scripts/dashboard.py $(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) \

@@ -8,7 +8,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from dcft.config.conf import unknown_setting
-from dcft.errors import RunFailed, UserError
+from dcft.errors import RunFailed, UserError, printable
 
 
 def command(main: Callable[[], None]) -> None:
@@ -24,6 +24,11 @@ def command(main: Callable[[], None]) -> None:
 
 def explain(error: Exception) -> str | None:
     """One line for an error that the user can mend, None for any other."""
+    line = _explain(error)
+    return None if line is None else printable(line)
+
+
+def _explain(error: Exception) -> str | None:
     if isinstance(error, (UserError, RunFailed)):
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from dcft.cli import command
-from dcft.errors import UserError
+from dcft.errors import UserError, printable
 from dcft.results import predictions, records
 from dcft.results.record import Record, from_json, json_schema
 
@@ -31,7 +31,7 @@ def check(results: Path) -> None:
         known = predictions.path_of(results, record).is_file()
         outcomes["differ" if problem else "agree" if record.predictions and known else "have none"] += 1
         if problem:
-            print(f"{results / path}: {problem}")
+            print(printable(f"{results / path}: {problem}"))
     print(f"predictions: {', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items()))}")
     print(f"{len(good)} records, {len(bad)} bad")
     if bad or outcomes["differ"]:
@@ -78,7 +78,7 @@ def upgrade(results: Path) -> None:
             raise UserError(f"{bad.path}: its new name {path} is taken; delete one of them")
         records.write(path, record)
         bad.path.unlink()
-        print(f"{bad.path} -> {path}")
+        print(printable(f"{bad.path} -> {path}"))
 
 
 def main() -> None:

@@ -53,15 +53,17 @@ def load_backbone(config: RunConfig) -> Backbone:
         if name is None:
             model = auto.from_config(model_config, dtype=torch.float32)
         else:
-            model = auto.from_pretrained(name, revision=revision, config=model_config, dtype=torch.float32)
-    except OSError as error:
-        if config.model.path:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"model={config.model.name}: model.path={name} cannot be loaded ({reason}); "
-                "give model.path=FOLDER of a saved model, or model=minilm-l6"
-            ) from error
-        raise hub.unreachable_model(config.model) from error
+            model = auto.from_pretrained(name, config=model_config, dtype=torch.float32, **source(revision))
+    except Exception as error:  # of Transformers, the Hub's client, tokenizers, safetensors or pickle
+        if name is None:
+            raise
+        if not (config.model.path or config.model.package):
+            raise hub.unavailable_model(config.model, error) from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        raise UserError(
+            f"model={config.model.name}: the model in {name} cannot be loaded ({reason}); "
+            "give model.path=FOLDER of a saved model, or model=minilm-l6"
+        ) from error
     if config.attention == "flash":
         flash_attention.use(model)
     else:
@@ -87,12 +89,17 @@ def location(model: Model) -> tuple[str | None, str | None]:
     return model.hub.id, model.hub.revision
 
 
+def source(revision: str | None) -> dict[str, Any]:
+    """What every `from_pretrained` is told: the revision, and never to run (or to ask to run) a model's own code."""
+    return {"revision": revision, "trust_remote_code": False}
+
+
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """The backbone's fast tokenizer; for random weights, a byte-level BPE trained on the toy tasks' vocabulary."""
     name, revision = location(model)
     if name is None:
         return _toy_tokenizer(model)
-    return AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
+    return AutoTokenizer.from_pretrained(name, use_fast=True, **source(revision))
 
 
 def _configure(config: RunConfig, vocabulary: int) -> PretrainedConfig:
@@ -105,7 +112,7 @@ def _configure(config: RunConfig, vocabulary: int) -> PretrainedConfig:
         random = dict(config.model.random)
         model_config = AutoConfig.for_model(random.pop("model_type"), vocab_size=vocabulary, **random, **settings)
     else:
-        model_config = AutoConfig.from_pretrained(name, revision=revision, **settings)
+        model_config = AutoConfig.from_pretrained(name, **source(revision), **settings)
     if config.train.cls_dropout is not None and config.task.kind != "span":
         attribute = "cls_dropout" if model_config.model_type == "deberta-v2" else "classifier_dropout"
         setattr(model_config, attribute, config.train.cls_dropout)

@@ -4,6 +4,7 @@ The check happens before anything is read or written.
 """
 
 import copy
+import re
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
@@ -36,6 +37,7 @@ def build(cfg: DictConfig | dict[str, Any], overrides: Sequence[str] = ()) -> Ru
     Raises:
         UserError: for an unknown key, a wrong type, a missing or an impossible value.
     """
+    refuse_passwords(overrides)
     raw = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else copy.deepcopy(cfg)
     settings = cast(dict[str, Any], raw)
     settings.pop("hydra", None)
@@ -53,6 +55,20 @@ def build(cfg: DictConfig | dict[str, Any], overrides: Sequence[str] = ()) -> Ru
     config.recipe_source = {key: found.source for key, found in values.items()}
     _check(config)
     return config
+
+
+def refuse_passwords(overrides: Sequence[str]) -> None:
+    """Records and plans keep what the command line gives, so an address in it must not hold a password.
+
+    Raises:
+        UserError: if one does; the line does not repeat it.
+    """
+    for override in overrides:
+        if re.search(r"://[^/\s]*@", override):
+            key = override.partition("=")[0]
+            raise UserError(
+                f"{key}=: an address with a password would be kept in records; give one without, or a folder"
+            )
 
 
 def _first(error: ValidationError) -> str:

@@ -9,7 +9,7 @@ from datasets import Dataset, load_dataset
 from dcft.config.cell import RunConfig
 from dcft.config.digests import TOY_VERSION, data_identity
 from dcft.data import files, toy
-from dcft.data.hub import unreachable_data
+from dcft.data.hub import unavailable_data
 from dcft.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ def _from_hub(config: RunConfig) -> dict[str, Dataset]:
     task, hub = config.task, config.task.hub
     try:
         loaded = load_dataset(hub.path, hub.name, revision=hub.revision)
-    except (ConnectionError, OSError, ValueError) as error:
-        raise unreachable_data(task) from error
+    except Exception as error:  # the client raises errors of many types
+        raise unavailable_data(task, error) from error
     splits = {split: loaded[hub_split] for split, hub_split in hub.splits.items()}
     if task.kind == "span":
         return {name: data.select_columns(["id", "question", "context", "answers"]) for name, data in splits.items()}

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dcft.config.cell import RunConfig, record_place
-from dcft.errors import UserError
+from dcft.errors import UserError, printable
 from dcft.results import atomic, storage
 from dcft.results.record import Record, Status, from_json, to_json
 
@@ -35,7 +35,7 @@ class BadRecord:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 def write(path: Path, record: Record) -> None:
@@ -126,10 +126,13 @@ def claim(config: RunConfig) -> Iterator[dict[str, Any]]:
     behind.
 
     Raises:
-        UserError: if another run holds the cell.
+        UserError: if another run holds the cell, or its folder holds a symbolic link.
     """
     folder = config.work_dir
     folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, *folder.glob("*"), *folder.glob("checkpoints/*")):
+        if path.is_symlink():  # the run would write, and delete, where it leads
+            raise UserError(f"{path} is a symbolic link; delete it, or give another outputs.dir=FOLDER")
     state_path = folder / "state.json"
     try:
         lock = storage.lock(folder / "lock", timeout=0.5)  # `status` takes it for a moment

@@ -159,7 +159,10 @@ def read(path: Path) -> Sweep:
         content = json.loads(path.read_text(encoding="utf-8"))
         for key, kind in (("columns", Column), ("rows", Row), ("cells", Cell)):
             content[key] = [kind(**entry) for entry in content[key]]
-        return Sweep(**content)
+        sweep = Sweep(**content)
+        if sweep.name != path.stem:  # files of tables and figures are named after it
+            raise KeyError(f"its name is {sweep.name}")
+        return sweep
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a sweep ({error}); delete it and plan the table again with dry=true") from error
 

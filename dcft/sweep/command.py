@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
-from dcft.errors import UserError
+from dcft.errors import UserError, printable
 from dcft.results.records import TO_RUN, Status
 from dcft.results.sweeps import Cell, Store, Sweep
 from dcft.sweep import launch, plan, preflight, signals
@@ -58,7 +59,7 @@ def _cells(count: int) -> str:
 
 def _show_problems(problems: dict[str, str]) -> None:
     for reason, count in Counter(problems.values()).items():
-        print(f"cannot run {_cells(count)}: {reason}", flush=True)
+        print(printable(f"cannot run {_cells(count)}: {reason}"), flush=True)
 
 
 def _headline(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> str:
@@ -104,8 +105,8 @@ def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store
     columns = [Column(headings[i], justify="right") for i in shown]
     grid = Table("row", *columns, Column("estimate", justify="right"), box=SIMPLE_HEAD)
     for title, counts, cost in lines:
-        grid.add_row(title, *(str(counts[i] or "") for i in shown), cost)
-    print(f"plan of {sweep.name}: {sweep.caption}")
+        grid.add_row(Text(printable(title)), *(str(counts[i] or "") for i in shown), cost)
+    print(printable(f"plan of {sweep.name}: {sweep.caption}"))
     Console(highlight=False).print(grid)
     _show_problems(problems)
     print(_headline(sweep, chosen, problems, store, estimator))
@@ -125,7 +126,7 @@ def _report(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], reasons:
             missing[cell.command] = next(filter(None, known), unknown)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())))
     for command, reason in missing.items():
-        print(f"missing: {command}\n         {reason}")
+        print(f"missing: {printable(command)}\n         {printable(reason)}")
     if missing:
         raise SystemExit(1)
 

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from dcft.config.build import refuse_passwords
 from dcft.config.compose import SEARCH_PATH, plain
 from dcft.config.conf import CONF
 from dcft.errors import UserError
@@ -106,6 +107,7 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
         UserError: if there is no such table or folder, or a setting makes no sense for a table.
         HydraException: if an argument cannot be read.
     """
+    refuse_passwords(arguments)
     own, given, overrides = {}, {}, []
     for override in OverridesParser.create().parse_overrides(arguments):
         key, line = override.key_or_group, override.input_line

@@ -11,13 +11,14 @@ from typing import Any
 from transformers import TrainerCallback
 
 from dcft.config.cell import RunConfig
-from dcft.errors import UserError
+from dcft.errors import UserError, printable
 from dcft.results.record import Record
 from dcft.tracking import names
 
 log = logging.getLogger(__name__)
 
 INIT_TIMEOUT = 20  # seconds to wait for the server before the run is mirrored offline
+FINISH_TIMEOUT = 30  # seconds that uploads may take at the end of a run; what is left stays on disk
 
 
 class NoTracker(TrainerCallback):
@@ -38,10 +39,14 @@ def never_fails(method):
             method(self, *args, **kwargs)
         except Exception as error:  # the run goes on, whatever a tracker raises
             self.broken = True
-            reason = re.sub(r"(write_token=)[^&\s'\"]+", r"\1...", str(error))  # trackio's addresses carry a secret
-            log.warning("note: %s failed and is off for this run: %s", type(self).__name__, reason)
+            log.warning("note: %s failed and is off for this run: %s", type(self).__name__, _line(error))
 
     return guarded
+
+
+def _line(error: Exception) -> str:
+    """An error in one line, without the secret that trackio's addresses carry."""
+    return re.sub(r"(write_token=)[^&\s'\"]+", r"\1...", printable(" ".join(str(error).split())))
 
 
 class Tracker(NoTracker):
@@ -92,9 +97,14 @@ class Tracker(NoTracker):
 
 
 class WandbTracker(Tracker):
-    """Weights & Biases; offline without a key or a server."""
+    """Weights & Biases; offline without a key or a server.
+
+    W&B gets the configuration and the values that are logged, and nothing else: it would add the command line, the
+    address of git's remote and the user's name, and those may hold secrets.
+    """
 
     def start(self, **arguments):
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
         import wandb
 
         folder = self.config.work_dir
@@ -105,24 +115,44 @@ class WandbTracker(Tracker):
             "job_type": self.config.method.name,
             "tags": names.tags(self.settings),
             "dir": str(folder),
-            # A run that a failed cell left open must not receive the next cell's values.
-            "settings": wandb.Settings(init_timeout=INIT_TIMEOUT, silent=True, reinit="finish_previous"),
+            "settings": wandb.Settings(
+                init_timeout=INIT_TIMEOUT,
+                finish_timeout=FINISH_TIMEOUT,
+                finish_timeout_raises=True,
+                silent=True,
+                reinit="finish_previous",  # a run that a failed cell left open must not receive the next cell's values
+                disable_git=True,
+                disable_code=True,
+                x_disable_meta=True,
+            ),
         }
         mode = os.environ.get("WANDB_MODE", "online")
         if mode == "online" and not wandb.login(prompt=False, verify=False):
             mode = "offline"  # no key: asking would block a sweep
         try:
             run = wandb.init(mode=mode, **arguments)
-        except wandb.errors.Error:
+        except wandb.errors.Error as error:
             wandb.teardown()  # else the half-open run keeps its id
             run = wandb.init(mode="offline", **arguments)
+            log.warning("note: W&B did not take the run (%s); later: wandb sync %s", _line(error), _folder(run))
         run.define_metric(f"{names.DEV}*", summary="max,last")
         run.define_metric(names.DEV_LOSS)  # the default: the last value
         return run
 
     def end(self, record: Record) -> None:
         self.run.summary.update(names.summary(record))
-        self.run.finish(exit_code=0 if record.done else 1)
+        try:
+            self.run.finish(exit_code=0 if record.done else 1)
+        except TimeoutError:
+            log.warning(
+                "note: W&B did not take all of the run in time; later: wandb sync --no-skip-online %s",
+                _folder(self.run),
+            )
+
+
+def _folder(run) -> str:
+    """The folder of a W&B run, which `wandb sync` uploads."""
+    return os.path.relpath(os.path.dirname(run.settings.sync_file))
 
 
 class TrackioTracker(Tracker):

@@ -14,7 +14,8 @@ from rich.table import Table
 from dcft.errors import UserError
 from dcft.paper.audit import Audit
 from dcft.paper.audit.findings import HOLDS, VERDICTS, Finding
-from dcft.views.tables import escape
+from dcft.views.tables.latex import escape
+from dcft.views.tables.markdown import escape as escape_markdown
 
 RESULTS = Path("results/audit")
 PIPED_WIDTH = 110  # characters, where there is no terminal to ask
@@ -161,7 +162,7 @@ def markdown(title: str, sections: list[Section]) -> str:
     parts = [f"# {title}"]
     for section in sections:
         lines = [list(section.table.columns), ["---"] * len(section.table.columns), *section.table.values.tolist()]
-        cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+        cells = [[escape_markdown(cell) for cell in line] for line in lines]
         parts += [f"## {section.heading}", section.text, "\n".join(f"| {' | '.join(line)} |" for line in cells)]
     return "\n\n".join(parts) + "\n"
 

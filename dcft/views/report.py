@@ -17,6 +17,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from dcft.config.flatten import flatten
+from dcft.errors import printable
 from dcft.paper import audit, printed
 from dcft.paper.audit.findings import HOLDS
 from dcft.results import atomic, records
@@ -75,6 +76,7 @@ def build(results: Path) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dcft.views"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -78,7 +78,7 @@ def test_weights_of_another_folder_are_another_cell(cell, deberta_folder, tmp_pa
 
 def test_a_folder_without_weights_is_named(cell, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(UserError, match=rf"model\.path={tmp_path} cannot be loaded"):
+    with pytest.raises(UserError, match=rf"the model in {tmp_path} cannot be loaded"):
         load.load_backbone(cell("task=toy_cls", "model=tiny-bert", f"model.path={tmp_path}"))
 
 

@@ -138,7 +138,7 @@ def test_without_a_way_to_the_hub_nothing_starts(command, tmp_path):
     ended = command("table=table2", HF_HOME=str(tmp_path / "hub"))
     assert ended.returncode == 1
     assert ended.stderr.startswith(
-        "error: nothing to run: model=deberta-v2-xxlarge: microsoft/deberta-v2-xxlarge is nei"
+        "error: nothing to run: model=deberta-v2-xxlarge: microsoft/deberta-v2-xxlarge is not"
     )
     assert "give model.path=FOLDER of a saved model, or model=minilm-l6" in ended.stderr
     assert "\n" not in ended.stderr.strip()

@@ -15,7 +15,7 @@ from dcft.views.tables.baseline import find_baseline, has_row
 from dcft.views.tables.csv import long_csv
 from dcft.views.tables.grid import Grid
 from dcft.views.tables.html import html
-from dcft.views.tables.latex import escape, latex
+from dcft.views.tables.latex import latex
 from dcft.views.tables.markdown import markdown
 from dcft.views.tables.published import CAPTIONS, published_grid
 from dcft.views.tables.setup import SETUP, SETUP_VIEWS, setup
@@ -29,7 +29,6 @@ __all__ = [
     "VIEWS",
     "Grid",
     "build",
-    "escape",
     "has_row",
     "html",
     "latex",

@@ -3,11 +3,24 @@
 import csv
 import io
 
+from dcft.errors import printable
 from dcft.views.tables.grid import Grid, Part
 
 HEADING = (
     "table view protocol model method row task source quantity metric value text std n mark records caption".split()
 )
+
+
+def escape(text: str) -> str:
+    """Text as a spreadsheet shows it: a quote keeps what is no number from being run as a formula."""
+    text = printable(text)
+    if not text.lstrip().startswith(("=", "+", "-", "@")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def long_csv(grid: Grid) -> str:
@@ -25,25 +38,24 @@ def long_csv(grid: Grid) -> str:
                 if column.stub:
                     continue
                 for part in value.parts or [Part("")]:
-                    writer.writerow(
-                        {
-                            "table": grid.name,
-                            "view": grid.view,
-                            "protocol": grid.protocol,
-                            "model": line.model or row.model,
-                            "method": row.method,
-                            "row": row.title,
-                            "task": line.task or column.key,
-                            "source": line.source,
-                            "quantity": column.key if line.task else line.quantity,
-                            "metric": part.name,
-                            "value": "" if part.number is None else f"{part.number:.10g}",
-                            "text": part.text,
-                            "std": "" if part.std is None else f"{part.std:.10g}",
-                            "n": "" if value.n is None else value.n,
-                            "mark": part.mark,
-                            "records": " ".join(value.records),
-                            "caption": grid.caption,
-                        }
-                    )
+                    fields = {
+                        "table": grid.name,
+                        "view": grid.view,
+                        "protocol": grid.protocol,
+                        "model": line.model or row.model,
+                        "method": row.method,
+                        "row": row.title,
+                        "task": line.task or column.key,
+                        "source": line.source,
+                        "quantity": column.key if line.task else line.quantity,
+                        "metric": part.name,
+                        "value": "" if part.number is None else f"{part.number:.10g}",
+                        "text": part.text,
+                        "std": "" if part.std is None else f"{part.std:.10g}",
+                        "n": "" if value.n is None else value.n,
+                        "mark": part.mark,
+                        "records": " ".join(value.records),
+                        "caption": grid.caption,
+                    }
+                    writer.writerow({key: escape(str(value)) for key, value in fields.items()})
     return file.getvalue()

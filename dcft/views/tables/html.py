@@ -1,9 +1,10 @@
 """A grid as an HTML table: caption, headings with scope, classes best and second; no script, no style."""
 
+import html as standard
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
+from dcft.errors import printable
 from dcft.views.tables.grid import Grid, Group, Part, Value
 from dcft.views.tables.text import scripts
 
@@ -28,6 +29,11 @@ def html(grid: Grid, link: Callable[[str], str] | None = None) -> str:
         "</ul>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text as HTML shows it, in an element or in an attribute's quotes."""
+    return standard.escape(printable(text))
 
 
 def _typeset(text: str) -> str:

@@ -1,5 +1,8 @@
 """A grid in LaTeX: a fragment to \\input, for booktabs, graphicx and plain pdflatex."""
 
+import re
+
+from dcft.errors import printable
 from dcft.views.tables.grid import Grid, Value
 from dcft.views.tables.text import scripts
 
@@ -25,7 +28,7 @@ SYMBOLS = {  # what pdflatex cannot print by itself
 
 def escape(text: str) -> str:
     """Text as LaTeX prints it, special characters included; a symbol that is not known is printed as its code point."""
-    return "".join(_character(character) for character in text)
+    return "".join(_character(character) for character in printable(text))
 
 
 def _character(character: str) -> str:
@@ -56,7 +59,8 @@ def latex(grid: Grid) -> str:
 
 def _table(grid: Grid, lines: list[str], continued: bool) -> list[str]:
     alignment = "".join("l" if column.stub else "r" for column in grid.columns)
-    caption = rf"\caption{{{escape(grid.caption)}}}\label{{tab:{grid.label}}}\smallskip"
+    label = re.sub(r"[^\w.-]", "_", grid.label, flags=re.ASCII)
+    caption = rf"\caption{{{escape(grid.caption)}}}\label{{tab:{label}}}\smallskip"
     if continued:  # under the same number
         caption = rf"\addtocounter{{table}}{{-1}}\caption{{{escape(grid.caption)} (continued)}}\smallskip"
     return [

@@ -1,15 +1,25 @@
 """A grid in Markdown: pipes aligned, best bold, second best underlined."""
 
+from dcft.errors import printable
 from dcft.views.tables.grid import Grid, Value
 
+SPECIAL = {"\\": r"\\", "|": r"\|", "`": r"\`", "*": r"\*", "<": "&lt;", "](": r"]\(", "]:": r"]\:"}
 MARKS = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
+
+
+def escape(text: str) -> str:
+    """Text as Markdown shows it: no cell ends in it, and it holds no HTML, no link, no code and no bold."""
+    text = printable(text)
+    for special, escaped in SPECIAL.items():
+        text = text.replace(special, escaped)
+    return text
 
 
 def markdown(grid: Grid) -> str:
     """The caption, the table and its notes."""
-    heading = [": ".join(column.titles) for column in grid.columns]
+    heading = [escape(": ".join(column.titles)) for column in grid.columns]
     lines = [[_cell(value) for value in line.values] for group in grid.groups for _, line in group.lines]
-    lines = [[text.replace("|", r"\|") for text in line] for line in [heading, *lines]]
+    lines = [heading, *lines]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(heading))]
     rows = [
         " | ".join(
@@ -23,8 +33,14 @@ def markdown(grid: Grid) -> str:
         for width, column in zip(widths, grid.columns, strict=True)
     )
     table = [f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])]
-    return f"{grid.caption}\n\n" + "\n".join(table) + "\n\n" + "\n".join(f"- {note}" for note in grid.notes) + "\n"
+    return (
+        f"{escape(grid.caption)}\n\n"
+        + "\n".join(table)
+        + "\n\n"
+        + "\n".join(f"- {escape(note)}" for note in grid.notes)
+        + "\n"
+    )
 
 
 def _cell(value: Value) -> str:
-    return value.separator.join(MARKS[part.mark].format(part.text) for part in value.parts)
+    return escape(value.separator).join(MARKS[part.mark].format(escape(part.text)) for part in value.parts)

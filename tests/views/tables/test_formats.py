@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dcft.views import tables
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, plain
-from dcft.views.tables.latex import typeset
+from dcft.views.tables.latex import escape, typeset
 from tests.conftest import ROOT
 from tests.views.tables.conftest import build
 from tests.views.tables.test_expected import EXPECTED
@@ -32,10 +32,10 @@ def odd() -> Grid:
 
 
 def test_special_characters_of_latex_are_text():
-    assert tables.escape(r"50% & a_b {#1} $x^2$ ~\ ") == (
+    assert escape(r"50% & a_b {#1} $x^2$ ~\ ") == (
         r"50\% \& a\_b \{\#1\} \$x\textasciicircum{}2\$ \textasciitilde{}\textbackslash{} "
     )
-    assert tables.escape("Δ ± ≤ − 中") == r"$\Delta$ $\pm$ $\le$ $-$ [U+4E2D]"
+    assert escape("Δ ± ≤ − 中") == r"$\Delta$ $\pm$ $\le$ $-$ [U+4E2D]"
 
 
 def test_the_paper_s_scripts_are_set_as_such():
