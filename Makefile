@@ -57,7 +57,7 @@ audit: setup  ## check the paper's printed figures; writes results/audit: second
 
 audit-deps: setup  ## look the pinned versions up in PyPI's list of known vulnerabilities; needs a network
 	$(PIP) -e ".[audit]"
-	$(RUN) -m pip_audit -r constraints.txt --no-deps --disable-pip
+	$(RUN) -m pip_audit -r constraints.txt --no-deps --disable-pip --strict
 
 dashboard: setup  ## the W&B workspace and report, or their JSON without a login; PROJECT= ENTITY= RESULTS=
 	@$(RUN) scripts/dashboard.py $(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) \

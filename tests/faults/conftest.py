@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import defaultdict
 
 import pytest
 
@@ -58,8 +59,13 @@ def tally(record_property):
 def pytest_terminal_summary(terminalreporter) -> None:
     if not ALL:
         return
-    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
-    rows = [value for report in reports if report.when == "call" for _, value in report.user_properties]
+    sums = defaultdict(lambda: [0, 0])
+    for report in (report for found in terminalreporter.stats.values() for report in found):
+        for name, value in getattr(report, "user_properties", []) if getattr(report, "when", "") == "call" else []:
+            if name == "fault":
+                *row, trials, lost = value
+                sums[tuple(row)][0] += trials
+                sums[tuple(row)][1] += lost
     terminalreporter.write_line("\n| promise | fault | trials | lost |\n|---|---|---:|---:|")
-    for promise, fault, trials, lost in sorted(map(tuple, rows)):
+    for (promise, fault), (trials, lost) in sorted(sums.items()):
         terminalreporter.write_line(f"| {promise} | {fault} | {trials:,} | {lost} |")

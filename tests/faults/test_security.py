@@ -1,5 +1,6 @@
 """What SECURITY.md promises: secrets stay out of files, foreign files run no code, links lead nowhere."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 from dcft.backbones import load
 from dcft.errors import RunFailed, UserError
 from dcft.results import records
+from dcft.training import checkpoints, prepare
 from dcft.training import run as training
 from dcft.training.trainer import CellTrainer
 from tests.conftest import SHORT, configure
@@ -72,7 +74,7 @@ def test_no_secret_reaches_a_file(tmp_path, script, tally):
     assert script("report", "--results", folder / "results").returncode == 0
     assert list(folder.glob("outputs/runs/*/wandb/offline-run-*/*.wandb"))
     lost += leaks(folder)
-    tally("no file and no line holds it", "secrets in the environment, a remote or a setting", len(commands), lost)
+    tally("No secret is written or printed", "secrets in the environment, a remote or a setting", len(commands), lost)
 
 
 class Payload:
@@ -105,7 +107,7 @@ def interrupt(config, monkeypatch) -> None:
             return super().evaluate(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "CellTrainer", Stopping)
+        patch.setattr(prepare, "CellTrainer", Stopping)
         with pytest.raises(KeyboardInterrupt):
             training.run_cell(config)
 
@@ -123,12 +125,18 @@ def test_a_planted_pickle_is_never_executed(cell, monkeypatch, tmp_path, tally):
         shutil.rmtree(tmp_path / "results", ignore_errors=True)
         shutil.copytree(tmp_path / "kept", tmp_path / "outputs")
         plant(tmp_path / "outputs" / place, marker)
+        manifest = checkpoints.place(config.work_dir, 2) / checkpoints.MANIFEST
+        digests = json.loads(manifest.read_text())  # whoever can plant a file can write its digest, too
+        name = Path(place).name
+        if name in digests:
+            digests[name] = hashlib.sha256((manifest.parent / name).read_bytes()).hexdigest()
+            manifest.write_text(json.dumps(digests))
         try:
             training.run_cell(config)
         except (UserError, RunFailed) as error:
             print(place, error)
         lost += [place] if marker.exists() else []
-    tally("it is not executed", "a pickle in a checkpoint or a cache", len(places) if ALL else 2, lost)
+    tally("A foreign file runs no code", "a pickle in a checkpoint or a cache", len(places) if ALL else 2, lost)
 
 
 def saved(folder: Path) -> Path:
@@ -146,7 +154,7 @@ def test_a_model_with_pickled_weights_of_malice_is_refused(cell, tmp_path, tally
     with pytest.raises(UserError, match=r"the model in .* cannot be loaded"):
         training.run_cell(cell(*RUN, f"model.path={folder}"))
     lost = ["it ran"] if (tmp_path / "marker").exists() else []
-    tally("one line, and it is not executed", "a pickle for weights (model.path)", 1, lost)
+    tally("A foreign file runs no code", "a pickle for weights (model.path)", 1, lost)
 
 
 @pytest.mark.parametrize("kind", ["bert", "of_its_own"])
@@ -167,7 +175,7 @@ def test_a_model_s_own_code_is_never_run(cell, tmp_path, kind, tally):
         with pytest.raises(UserError, match=r"the model in .* cannot be loaded"):
             training.run_cell(config)
     lost = ["it ran"] if (tmp_path / "marker").exists() else []
-    tally("it is not run", "a model with code of its own (auto_map)", 1, lost)
+    tally("A foreign file runs no code", "a model with code of its own (auto_map)", 1, lost)
 
 
 def test_a_link_in_a_cell_s_folder_is_not_followed(cell, monkeypatch, tmp_path, tally):
@@ -205,4 +213,4 @@ def test_a_link_in_a_cell_s_folder_is_not_followed(cell, monkeypatch, tmp_path, 
         if kept.exists():
             kept.rename(place)
     assert records.read(training.run_cell(config)).done
-    tally("one line, and nothing changes where it leads", "a symbolic link in a cell's folder", len(names), lost)
+    tally("A link leads nowhere: one line", "a symbolic link in a cell's folder", len(names), lost)
