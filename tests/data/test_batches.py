@@ -216,7 +216,9 @@ def test_outputs_are_those_of_each_row_and_little_is_padding(tokenizer, processe
     model = (BertForQuestionAnswering if span else BertForSequenceClassification)(small).eval()
     rows, computed, said = Rows(encoded(31, span), tokenizer), [], []
     args = prepare.arguments(config, "BertLayer")
-    trainer = CellTrainer(model=model, args=args, eval_dataset=rows, scorer=None, hooks=Hooks(), order=None)
+    trainer = CellTrainer(
+        model=model, args=args, eval_dataset=rows, scorer=None, hooks=Hooks(), order=None, work_dir=None
+    )
     model.register_forward_pre_hook(lambda *_: computed.append(_[2]["input_ids"].shape), with_kwargs=True)
 
     def gather(value):

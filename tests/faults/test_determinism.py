@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.faults.conftest import ALL, CELL, difference, left
 
+pytestmark = pytest.mark.slow
 PROMISE = "The same cell on the same machine ends the same, bit for bit"
 PLAIN = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}  # ASCII is then the encoding of files, too
 CHANGES = {

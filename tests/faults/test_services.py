@@ -21,6 +21,7 @@ from tests.faults import stand_in
 from tests.faults.conftest import ALL
 from tests.faults.stand_in import Reply, Request
 
+pytestmark = pytest.mark.slow
 HUB = "A failing Hub: one line, bounded waiting, nothing written, the same command goes on"
 WANDB = "A failing W&B: the same record, bounded waiting, `wandb sync` uploads everything later"
 NOBODY = "http://127.0.0.1:9"  # where no server listens
@@ -109,7 +110,6 @@ def test_a_hub_that_fails_ends_a_cell_with_one_line(tmp_path, repositories, tall
     tally(HUB, "the Hub fails before a cell", len(cases), lost)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("need", NEEDS if ALL else ["backbone"])
 def test_the_same_command_goes_on_when_the_hub_is_back(tmp_path, repositories, need, tally):
     works, folder, (arguments, _) = stand_in.hub(repositories), tmp_path / "run", NEEDS[need]
@@ -126,7 +126,6 @@ def test_the_same_command_goes_on_when_the_hub_is_back(tmp_path, repositories, n
     tally(HUB, "the Hub comes back, then hangs: the cache is used", 1, lost)
 
 
-@pytest.mark.slow
 def test_a_table_says_before_its_first_cell_that_the_hub_fails(tmp_path, tally):
     def trial(fault: str) -> str | None:
         with stand_in.serving(stand_in.FAULTS[fault]) as server:
@@ -165,7 +164,6 @@ def uploaded(server: stand_in.Server, name: str) -> list[dict]:
     return [json.loads(line) for part in sent if part for line in part["content"]]
 
 
-@pytest.mark.slow
 def test_a_failing_wandb_costs_seconds_and_no_result(tmp_path, tally):
     faults = {name: stand_in.FAULTS[name] for name in ("status 401", "status 500", "no answer", "HTML for JSON")}
     faults |= {"a refused connection": None, "it dies during the run": dying}

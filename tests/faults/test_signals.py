@@ -17,6 +17,7 @@ from tests.faults.conftest import ALL, difference, left
 LONG = ["task=toy_cls", "model=tiny-bert", "train.max_steps=300", "eval.every=100", "data.max_train=64"]
 LONG += ["data.max_eval=40", "train.batch_size=8", "train.cls_dropout=0.1"]
 NAMES = ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"]
+pytestmark = pytest.mark.slow
 PROMISE = "A signal ends a run within 10 s, with a checkpoint, and it ends the same"
 SWEEP = "A signal ends a sweep's cells in good order, and leaves no process"
 
@@ -70,7 +71,6 @@ def test_a_run(straight, tmp_path, tally):
     tally(PROMISE, f"a signal in the middle of a step ({', '.join(names)})", len(names), lost)
 
 
-@pytest.mark.slow
 def test_a_run_of_two_processes(tmp_path, tally):
     """A signal to one of them, and to torchrun, which passes it on."""
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", ROOT / "run.py", *LONG]
@@ -103,7 +103,6 @@ LAUNCHERS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_sweep(launcher, tmp_path, tally):
     if launcher != "local":
@@ -130,7 +129,6 @@ def test_a_sweep(launcher, tmp_path, tally):
     tally(SWEEP, f"{number.name} to a sweep on launcher {launcher}", 1, wrong)
 
 
-@pytest.mark.slow
 def test_a_job_of_a_queue(tmp_path, tally):
     """Slurm's warning before it takes the node: the run saves a checkpoint, then submitit puts the job back."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")

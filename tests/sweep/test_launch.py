@@ -39,10 +39,15 @@ class World:
     def begin(self, name):
         folder = self.store.outputs / "runs" / self.contents[name]["cell"]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "state.json").write_text("{}")
+        (folder / "state.json").write_text(json.dumps({"attempts": self.attempts(name) + 1}))
+
+    def attempts(self, name):
+        state = self.store.outputs / "runs" / self.contents[name]["cell"] / "state.json"
+        return json.loads(state.read_text())["attempts"] if state.is_file() else 0
 
     def finish(self, name, status="done"):
-        content = self.contents[name]
+        self.begin(name)
+        content = self.contents[name] | {"attempts": self.attempts(name)}
         if status == "failed":
             content = (
                 content | dict.fromkeys(("score", "metrics", "metrics_halves")) | {"status": status, "error": "bad"}
