@@ -1,4 +1,12 @@
-"""The two errors of the suite: bad input, and a run without a result."""
+"""The two errors of the suite, bad input and a run without a result, and how their lines show a value."""
+
+from reprlib import Repr
+from typing import Any
+
+LONGEST = 60  # characters of a value that a line shows
+_short = Repr()
+_short.maxlevel = 1
+_short.maxstring = _short.maxother = _short.maxlong = LONGEST
 
 
 class UserError(Exception):
@@ -7,3 +15,8 @@ class UserError(Exception):
 
 class RunFailed(Exception):
     """A run that started and cannot give a score (a loss that is NaN, say); its record says so."""
+
+
+def quoted(value: Any) -> str:
+    """A value as Python writes it, on one line and cut in the middle: 'a very long ... text'."""
+    return _short.repr(value)

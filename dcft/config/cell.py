@@ -26,6 +26,7 @@ NOT_PART = {
     "task.title": "a heading of tables",
     "task.printed": "which metrics tables print",
     "task.rows": "a check of the data",
+    "task.range": "a check of the data",
     "task.toy": _DATA,
     "task.hub": _DATA,
     "task.format": _DATA,

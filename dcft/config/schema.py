@@ -60,7 +60,8 @@ class Task:
     columns: dict[str, str] = field(default_factory=dict)  # text, pair, label -> heading in the local file
     header: list[str] | None = None  # headings, for a file without a header line
     labels: list[str] = field(default_factory=list)  # class names in the Hub's order
-    malformed_rows: Whole = 0  # rows known to be broken in the official file; dropped, with a warning
+    range: list[float] | None = None  # regression: the lowest and the highest label
+    malformed_rows: Whole = 0  # rows known to be cut short in the official training file; dropped, with a warning
     toy: bool = False
     doc_stride: Whole | None = None  # span tasks: tokens that neighbouring windows of a paragraph share
     max_answer_length: Whole | None = None  # span tasks: tokens
