@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -133,8 +134,9 @@ class RunConfig:
             UserError: if one is missing.
         """
         for path in self.data_files.values():
-            if not path.is_file():
-                raise UserError(f"{path} does not exist; data.root={self.data.root} must hold the official files")
+            if not os.path.isfile(path):  # unlike Path.is_file, False for any path that cannot be
+                found = "is not a file" if os.path.exists(path) else "does not exist"
+                raise UserError(f"{path} {found}; data.root={self.data.root} must hold the official files")
 
 
 def cell_name(settings: dict[str, Any], data: dict[str, Any], weights: dict[str, Any]) -> str:
