@@ -20,3 +20,9 @@ class RunFailed(Exception):
 def quoted(value: Any) -> str:
     """A value as Python writes it, on one line and cut in the middle: 'a very long ... text'."""
     return _short.repr(value)
+
+
+def shown(value: Any) -> str:
+    """A value as the command line has it, if that is one short line; else quoted."""
+    text = str(value)
+    return text if text.isprintable() and len(text) <= LONGEST else quoted(value)

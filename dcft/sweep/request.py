@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from dcft.config.compose import SEARCH_PATH, plain
+from dcft.config.arguments import parse, plain
+from dcft.config.compose import SEARCH_PATH
 from dcft.config.conf import CONF
 from dcft.errors import UserError
 from dcft.results.sweeps import Cell, Row
@@ -107,7 +107,7 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
         HydraException: if an argument cannot be read.
     """
     own, given, overrides = {}, {}, []
-    for override in OverridesParser.create().parse_overrides(arguments):
+    for override in parse(arguments):
         key, line = override.key_or_group, override.input_line
         if override.is_delete():
             raise UserError(f"{line}: a table's settings can be changed, not taken away; leave it out")
