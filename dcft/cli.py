@@ -24,6 +24,11 @@ def command(main: Callable[[], None]) -> None:
 
 def explain(error: Exception) -> str | None:
     """One line for an error that the user can mend, None for any other."""
+    line = _explain(error)
+    return line and "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+def _explain(error: Exception) -> str | None:
     if isinstance(error, (UserError, RunFailed)):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

@@ -20,6 +20,7 @@ from dcft.results.sweeps import Cell, Row
 from dcft.sweep import tune
 
 FIRST_SEED = 6  # of the official scripts; seeds=N adds those that follow
+MOST_SEEDS = 10_000  # each is a cell for every row and task
 OWN = ("table", "seeds", "only", "methods", "dry")  # settings of a table, not of its cells
 PLACES = ("results.dir", "outputs.dir", "data.root", "model.path")  # where files lie: no part of what a cell is
 LONGEST_NAME = 100  # characters of a sweep's name that are for reading
@@ -179,6 +180,8 @@ def _seeds(values: list[Any] | None, given: dict[str, Any], table: dict[str, Any
     if values is None:
         values = [given["seed"]] if "seed" in given else table["seeds"]
     elif len(values) == 1 and isinstance(values[0], int):
+        if values[0] > MOST_SEEDS:
+            raise UserError(f"seeds={text}: give at most {MOST_SEEDS}, or a list of seeds, such as seeds=[6,7,8]")
         values = list(range(FIRST_SEED, FIRST_SEED + values[0]))
     if not all(type(seed) is int and seed >= 0 for seed in values):
         said = f"seeds={text}" if text else f"seed={given['seed']}"
