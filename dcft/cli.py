@@ -8,7 +8,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from dcft.config.conf import unknown_setting
-from dcft.errors import RunFailed, UserError, printable
+from dcft.errors import RunFailed, UserError, printable, quoted, shown
 
 
 def command(main: Callable[[], None]) -> None:
@@ -31,11 +31,15 @@ def explain(error: Exception) -> str | None:
 def _explain(error: Exception) -> str | None:
     if isinstance(error, (UserError, RunFailed)):
         return str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{shown(error.filename)}: {error.strerror}"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={choice}: there is no such {group}; give one of {', '.join(sorted(error.options))}"
+        return f"{group}={shown(choice)}: there is no such {group}; give one of {', '.join(sorted(error.options))}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} cannot be read: write key=value, without ~, and quotes around special characters"
+        return (
+            f"{quoted(error.override)} cannot be read: write key=value, without ~, and quotes around special characters"
+        )
     if str(error) == "No trials are completed yet.":  # Optuna's, of hydra/sweeper=optuna
         return "no trial gave a score; the lines above say why"
     if isinstance(error, (HydraException, OmegaConfBaseException)):

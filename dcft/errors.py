@@ -1,4 +1,12 @@
-"""The errors of the suite (bad input, a run without a result, a signal), and texts that are safe to print."""
+"""The errors of the suite (bad input, a run without a result, a signal), and how their lines show texts."""
+
+from reprlib import Repr
+from typing import Any
+
+LONGEST = 60  # characters of a value that a line shows
+_short = Repr()
+_short.maxlevel = 1
+_short.maxstring = _short.maxother = _short.maxlong = LONGEST
 
 
 def printable(text: str) -> str:
@@ -29,3 +37,14 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the run in good order, and the same command goes on. No `except Exception` catches it."""
 
     STATUS = 75  # exit status: EX_TEMPFAIL, try again
+
+
+def quoted(value: Any) -> str:
+    """A value as Python writes it, on one line and cut in the middle: 'a very long ... text'."""
+    return _short.repr(value)
+
+
+def shown(value: Any) -> str:
+    """A value as the command line has it, if that is one short line; else quoted."""
+    text = str(value)
+    return text if text.isprintable() and len(text) <= LONGEST else quoted(value)

@@ -55,11 +55,13 @@ def load_backbone(config: RunConfig) -> Backbone:
         else:
             model = auto.from_pretrained(name, config=model_config, dtype=torch.float32, **source(revision))
     except Exception as error:  # of Transformers, the Hub's client, tokenizers, safetensors or pickle
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
         if name is None:
-            raise
+            raise UserError(
+                f"model={config.model.name}: model.random is no architecture ({reason}); mend it"
+            ) from error
         if not (config.model.path or config.model.package):
             raise hub.unavailable_model(config.model, error) from error
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
         raise UserError(
             f"model={config.model.name}: the model in {name} cannot be loaded ({reason}); "
             "give model.path=FOLDER of a saved model, or model=minilm-l6"

@@ -4,6 +4,7 @@ The check happens before anything is read or written.
 """
 
 import copy
+import os
 import re
 from collections.abc import Sequence
 from functools import reduce
@@ -14,14 +15,27 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from dcft.config import values
 from dcft.config.cell import RunConfig
 from dcft.config.conf import unknown_setting
 from dcft.config.interpolation import resolve
 from dcft.config.recipe_sources import training_values
 from dcft.config.schema import TARGETS
-from dcft.errors import UserError
+from dcft.errors import UserError, shown
 
 SCHEMA = TypeAdapter(RunConfig)
+ADVICE = {  # for pydantic's kinds of errors
+    "literal_error": "give {expected}",
+    "greater_than": "give a number above {gt:.12g}",
+    "greater_than_equal": "give at least {ge:.12g}",
+    "less_than": "give a number below {lt:.12g}",
+    "less_than_equal": "give at most {le:.12g}",
+    "finite_number": "give a number that is finite",
+    "too_short": "give at least {min_length}",
+    "string_too_short": "give a text",
+    "string_pattern_mismatch": "give a name of letters, digits and ._+=-",
+    "string_too_long": "give at most {max_length} characters",
+}
 
 
 def build(cfg: DictConfig | dict[str, Any], overrides: Sequence[str] = ()) -> RunConfig:
@@ -41,18 +55,20 @@ def build(cfg: DictConfig | dict[str, Any], overrides: Sequence[str] = ()) -> Ru
     raw = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else copy.deepcopy(cfg)
     settings = cast(dict[str, Any], raw)
     settings.pop("hydra", None)
-    values = training_values(settings, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
-    for key, found in values.items():
+    training = training_values(settings, {override.split("=", 1)[0].lstrip("+~") for override in overrides})
+    for key, found in training.items():
         *groups, name = key.split(".")
         reduce(dict.__getitem__, groups, settings)[name] = found.value
     try:
-        config = SCHEMA.validate_python(resolve(settings))
+        resolved = resolve(settings)
+        values.refuse_unfit(resolved)
+        config = SCHEMA.validate_python(resolved)
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).strip().splitlines()[0]}") from error
     except ValidationError as error:
         raise UserError(_first(error)) from error
     config.recipe = {}  # every value has reached its field by now
-    config.recipe_source = {key: found.source for key, found in values.items()}
+    config.recipe_source = {key: found.source for key, found in training.items()}
     _check(config)
     return config
 
@@ -78,7 +94,8 @@ def _first(error: ValidationError) -> str:
         return unknown_setting(key)
     if first["type"] == "missing" or first["input"] == MISSING:
         return f"{key} has no value; give {key}=..."
-    return f"{key}={first['input']}: {first['msg']}"
+    advice = ADVICE.get(first["type"], "{msg}").format(msg=first["msg"], **first.get("ctx", {})).replace("'", "")
+    return f"{key}={shown(first['input'])}: {advice}"
 
 
 def _check(config: RunConfig) -> None:
@@ -86,43 +103,15 @@ def _check(config: RunConfig) -> None:
 
     def check(good: bool, key: str, value: Any, advice: str) -> None:
         if not good:
-            raise UserError(f"{key}={value}: {advice}")
+            raise UserError(f"{key}={shown(value)}: {advice}")
 
     check(config.targets in TARGETS, "targets", config.targets, f"give one of {', '.join(TARGETS)}")
-    check(config.precision in ("fp32", "bf16"), "precision", config.precision, "give fp32 or bf16")
-    known = config.attention in ("lean", "plain", "flash")
-    check(known, "attention", config.attention, "give lean, plain or flash")
-    check(config.dropout in ("fast", "torch"), "dropout", config.dropout, "give fast or torch")
-    known = config.method.position_queries in ("adapted", "base")
-    check(known, "method.position_queries", config.method.position_queries, "give adapted or base")
     check(not (config.compile and config.fsdp), "compile", "true", "not together with fsdp=true; leave one out")
-    check(config.seed >= 0, "seed", config.seed, "give a whole number of at least 0")
-    check(config.train.lr > 0, "train.lr", config.train.lr, "give a positive number")
-    check(config.train.epochs > 0, "train.epochs", config.train.epochs, "give a positive number")
-    check(config.train.warmup >= 0, "train.warmup", config.train.warmup, "give 0, a fraction below 1, or steps")
-    for key, value in (
-        ("train.batch_size", config.train.batch_size),
-        ("train.max_steps", config.train.max_steps),
-        ("eval.every", config.eval.every),
-        ("eval.batch_size", config.eval.batch_size),
-        ("data.max_train", config.data.max_train),
-        ("data.max_eval", config.data.max_eval),
-        ("data.max_length", config.data.max_length),
-        ("kernel", config.kernel),
-        ("stride", config.stride),
-        ("rank", config.rank),
-        ("bottleneck", config.bottleneck),
-    ):
-        check(value is None or value >= 1, key, value, "give a whole number of at least 1")
-    check(config.data.max_eval != 1, "data.max_eval", 1, "give at least 2: dev is scored in halves as well")
+    whole = config.train.warmup < 1 or config.train.warmup.is_integer()
+    check(whole, "train.warmup", config.train.warmup, "give a whole number of steps, or a fraction of them below 1")
     if config.kernel and config.stride:
         advice = f"a stride above kernel={config.kernel} leaves weights without an update; give at most {config.kernel}"
         check(config.stride <= config.kernel, "stride", config.stride, advice)
-    if sparsity := config.method.sparsity:
-        advice = "give numbers of at least 0, one for each part of the run"
-        good = bool(sparsity.thresholds) and min(sparsity.thresholds) >= 0
-        check(good, "method.sparsity.thresholds", list(sparsity.thresholds), advice)
-        check(sparsity.penalty >= 0, "method.sparsity.penalty", sparsity.penalty, "give a number of at least 0")
     if config.task.kind == "span":
         for key in ("doc_stride", "max_answer_length", "n_best"):
             check(getattr(config.task, key) is not None, f"task.{key}", None, "a span task needs a number")
@@ -130,5 +119,5 @@ def _check(config: RunConfig) -> None:
         advice = f"windows of a paragraph share task.doc_stride={shared} tokens and must be longer; give more"
         check(config.data.max_length > shared, "data.max_length", config.data.max_length, advice)
     if config.model.path:
-        found = (Path(config.model.path) / "config.json").is_file()
+        found = os.path.isfile(Path(config.model.path) / "config.json")  # False for any path that cannot be
         check(found, "model.path", config.model.path, "no config.json there; give the folder of a saved model")

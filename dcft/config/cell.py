@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+import os
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import ConfigDict
 
 from dcft.config.digests import data_identity, model_identity
 from dcft.config.flatten import flatten
-from dcft.config.schema import TARGETS, Data, Directory, Eval, Method, Model, Task, Tracker, Train, Whole
+from dcft.config.schema import TARGETS, Count, Data, Directory, Eval, Method, Model, Name, Seed, Task, Tracker, Train
 from dcft.errors import UserError
 
 IDENTITY_VERSION = 2  # raise it when the same settings begin to mean another experiment
@@ -26,6 +27,7 @@ NOT_PART = {
     "task.title": "a heading of tables",
     "task.printed": "which metrics tables print",
     "task.rows": "a check of the data",
+    "task.range": "a check of the data",
     "task.toy": _DATA,
     "task.hub": _DATA,
     "task.format": _DATA,
@@ -66,7 +68,8 @@ SPAN_ONLY = ("task.doc_stride", "task.max_answer_length", "task.n_best", "task.n
 class RunConfig:
     """One cell, ready to run. `recipe_source` names the source of every training value."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)  # data.root=2024, labels: [0, 1]
+    # Numbers may be texts: data.root=2024, labels: [0, 1].
+    __pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
     task: Task
     model: Model
@@ -74,18 +77,18 @@ class RunConfig:
     data: Data
     train: Train
     eval: Eval
-    preset: str
+    preset: Name
     targets: str = "all"
-    seed: Whole = 6
-    precision: str = "fp32"
-    attention: str = "lean"
-    dropout: str = "torch"
+    seed: Seed = 6
+    precision: Literal["fp32", "bf16"] = "fp32"
+    attention: Literal["lean", "plain", "flash"] = "lean"
+    dropout: Literal["fast", "torch"] = "torch"
     compile: bool = False
     fsdp: bool = False
-    kernel: Whole | None = None
-    stride: Whole | None = None
-    rank: Whole | None = None
-    bottleneck: Whole | None = None
+    kernel: Count | None = None
+    stride: Count | None = None
+    rank: Count | None = None
+    bottleneck: Count | None = None
     tracker: Tracker = field(default_factory=Tracker)
     results: Directory = field(default_factory=lambda: Directory("results"))
     outputs: Directory = field(default_factory=lambda: Directory("outputs"))
@@ -132,8 +135,9 @@ class RunConfig:
             UserError: if one is missing.
         """
         for path in self.data_files.values():
-            if not path.is_file():
-                raise UserError(f"{path} does not exist; data.root={self.data.root} must hold the official files")
+            if not os.path.isfile(path):  # unlike Path.is_file, False for any path that cannot be
+                found = "is not a file" if os.path.exists(path) else "does not exist"
+                raise UserError(f"{path} {found}; data.root={self.data.root} must hold the official files")
 
 
 def cell_name(settings: dict[str, Any], data: dict[str, Any], weights: dict[str, Any]) -> str:

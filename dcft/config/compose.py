@@ -10,10 +10,10 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.default_element import InputDefault, ResultDefault
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from dcft.config import arguments
 from dcft.config.conf import CONF
 
 HYDRA_BASE = "1.3"  # the behaviour of Hydra that run.py asks for
@@ -33,10 +33,12 @@ class Composer:
         """One configuration as plain dictionaries, interpolations unresolved.
 
         Raises:
-            HydraException: if an override cannot be read or names nothing that there is.
+            UserError, HydraException: if an override cannot be read or names nothing that there is.
         """
-        parsed = OverridesParser.create().parse_overrides(overrides)
-        folders = [str(folder) for one in parsed if one.key_or_group == SEARCH_PATH for folder in plain(one.value())]
+        parsed = arguments.parse(overrides)
+        folders = [
+            str(folder) for one in parsed if one.key_or_group == SEARCH_PATH for folder in arguments.plain(one.value())
+        ]
         loader, files = self._read(tuple(folders))
         settings = [one for one in parsed if one.key_or_group != SEARCH_PATH]
         defaults = defaults_list.create_defaults_list(files, ROOT, settings, prepend_hydra=False, skip_missing=False)
@@ -100,10 +102,3 @@ def _choices(overrides: defaults_list.Overrides, defaults_list: list[InputDefaul
 
 
 defaults_list._create_interpolation_map = _choices
-
-
-def plain(value: Any) -> Any:
-    """The value of an override with Hydra's quoted strings as strings; lists and numbers as they are."""
-    if isinstance(value, list):
-        return [plain(entry) for entry in value]
-    return value if value is None or isinstance(value, (bool, int, float, dict)) else str(getattr(value, "text", value))

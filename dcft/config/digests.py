@@ -55,9 +55,16 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, read once per process as long as the file does not change."""
-    stat = path.stat()
-    return _file_digest(path, stat.st_size, stat.st_mtime_ns)
+    """SHA-256 of a file, read once per process as long as the file does not change.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        stat = path.stat()
+        return _file_digest(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @cache

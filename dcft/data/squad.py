@@ -40,8 +40,15 @@ def encode(
         of the question (`example`) and the characters of each token in the paragraph (`offsets`, -1 outside it).
 
     Raises:
-        UserError: if a question leaves no more room for its paragraph than the tokens that windows share.
+        UserError: if a window, or the room that a question leaves of it for its paragraph, is no longer than the tokens
+            that windows share.
     """
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    if room <= doc_stride:
+        advice = (
+            f"windows have room for {max(0, room)} tokens of the {max_length} that the model or data.max_length allows"
+        )
+        raise UserError(f"task.doc_stride={doc_stride}: {advice}; give fewer")
 
     def tokenise(batch, indices):
         questions = [question.lstrip() for question in batch["question"]]  # some start with very many blanks

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
+from dcft.config.arguments import parse, plain
 from dcft.config.build import refuse_passwords
-from dcft.config.compose import SEARCH_PATH, plain
+from dcft.config.compose import SEARCH_PATH
 from dcft.config.conf import CONF
 from dcft.errors import UserError
 from dcft.results.sweeps import Cell, Row
 from dcft.sweep import tune
 
 FIRST_SEED = 6  # of the official scripts; seeds=N adds those that follow
+MOST_SEEDS = 10_000  # each is a cell for every row and task
 OWN = ("table", "seeds", "only", "methods", "dry")  # settings of a table, not of its cells
 PLACES = ("results.dir", "outputs.dir", "data.root", "model.path")  # where files lie: no part of what a cell is
 LONGEST_NAME = 100  # characters of a sweep's name that are for reading
@@ -109,7 +110,7 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
     """
     refuse_passwords(arguments)
     own, given, overrides = {}, {}, []
-    for override in OverridesParser.create().parse_overrides(arguments):
+    for override in parse(arguments):
         key, line = override.key_or_group, override.input_line
         if override.is_delete():
             raise UserError(f"{line}: a table's settings can be changed, not taken away; leave it out")
@@ -181,6 +182,8 @@ def _seeds(values: list[Any] | None, given: dict[str, Any], table: dict[str, Any
     if values is None:
         values = [given["seed"]] if "seed" in given else table["seeds"]
     elif len(values) == 1 and isinstance(values[0], int):
+        if values[0] > MOST_SEEDS:
+            raise UserError(f"seeds={text}: give at most {MOST_SEEDS}, or a list of seeds, such as seeds=[6,7,8]")
         values = list(range(FIRST_SEED, FIRST_SEED + values[0]))
     if not all(type(seed) is int and seed >= 0 for seed in values):
         said = f"seeds={text}" if text else f"seed={given['seed']}"

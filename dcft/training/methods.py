@@ -9,6 +9,7 @@ never from its name, and training is handed it as `Hooks`.
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
 
 import torch
 from peft import PeftModel, TaskType, get_peft_model
@@ -16,12 +17,13 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.optimizers import create_lorafa_optimizer
 from peft.tuners.adalora.layer import AdaLoraLayer
 from peft.tuners.lora import LoraLayer
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
 from dcft.backbones import load
 from dcft.config.cell import RunConfig
-from dcft.errors import UserError
+from dcft.errors import UserError, shown
 from dcft.results.record import Params
 from dcft.training.callbacks import BudgetAllocation, SoftThreshold, StateOnDevice
 from dcft.tuners import sora
@@ -97,6 +99,10 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
     unknown = set(arguments) - {field.name for field in fields(config_class)}
     if unknown:
         raise UserError(f"method.peft.{sorted(unknown)[0]} is not a setting of {config_class.__name__}")
+    _refuse_wrong_types(arguments, config_class)
+    for name in sorted(arguments["target_modules"] or []):  # PEFT itself asks for one match of all
+        if not any(f".{module}".endswith(f".{name}") for module, _ in model.named_modules()):
+            raise UserError(f"model={config.model.name} has no module {shown(name)} to adapt; mend model.matrices")
     try:
         _, revision = load.location(config.model)  # saved with the adapter, so that it is loaded onto the same weights
         adapted = get_peft_model(model, config_class(**arguments), revision=revision)
@@ -106,6 +112,17 @@ def _adapt(model: PreTrainedModel, config: RunConfig, head: list[str]) -> PeftMo
     if isinstance(made.target_modules, set):  # whose order, in the saved file, would be another in each process
         made.target_modules = sorted(made.target_modules)
     return adapted
+
+
+def _refuse_wrong_types(arguments: dict[str, Any], config_class: type) -> None:
+    """PEFT would compute with some and stop in the middle of a run at others."""
+    types = get_type_hints(config_class)
+    for name, value in arguments.items():
+        try:
+            TypeAdapter(types[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            message = error.errors(include_url=False)[0]["msg"]
+            raise UserError(f"method.peft.{name}={shown(value)}: {message}") from error
 
 
 def _import(module: str) -> None:

@@ -15,6 +15,9 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from dcft.errors import UserError, shown
+
+NAMES = ("accuracy", "accuracy_f1", "matthews", "correlation", "squad", "squad_v2")
 GLUE_CITATION = "Wang et al., 2018. GLUE: A multi-task benchmark and analysis platform for NLU."
 SQUAD_CITATION = "Rajpurkar et al., 2018. Know what you don't know: Unanswerable questions for SQuAD."
 
@@ -115,5 +118,11 @@ def best(metric, prediction: str, references: list[str]) -> float:
 
 
 def create(config_name: str) -> evaluate.Metric:
-    """The metric that a task's YAML names."""
+    """The metric that a task's YAML names.
+
+    Raises:
+        UserError: if there is none of this name.
+    """
+    if config_name not in NAMES:
+        raise UserError(f"task.metric={shown(config_name)}: give one of {', '.join(NAMES)}")
     return (Squad if config_name.startswith("squad") else Glue)(config_name)

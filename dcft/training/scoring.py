@@ -10,6 +10,7 @@ from evaluate import Metric
 from dcft.config.schema import Task
 from dcft.data.encode import TaskData
 from dcft.data.squad import predict_answers
+from dcft.errors import UserError, shown
 from dcft.results import predictions
 from dcft.results.evaluation import Metrics, score
 from dcft.training import metrics
@@ -84,6 +85,9 @@ def score_answers(answers: pa.Table, metric: Metric, names: list[str]) -> Scores
         answers: columns `split`, `label` and `prediction`, in the order of the rows.
         metric: of the task.
         names: the metrics whose mean is the score.
+
+    Raises:
+        UserError: if there is no metric of a name.
     """
     everything, first, second = {}, {}, {}
     splits = answers["split"].to_numpy()
@@ -95,6 +99,8 @@ def score_answers(answers: pa.Table, metric: Metric, names: list[str]) -> Scores
         for target, part in zip((everything, first, second), parts, strict=True):
             values = metric.compute(predictions=[given[i] for i in part], references=[labels[i] for i in part])
             target.update({f"{key}{suffix}": value for key, value in values.items()})
+    if unknown := set(names) - set(everything):
+        raise UserError(f"task.score={shown(min(unknown))}: this task's metrics are {', '.join(everything)}")
     everything, *halves = [_defined(values) for values in (everything, first, second)]
     return Scores(
         score(everything, names),

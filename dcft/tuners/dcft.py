@@ -54,6 +54,8 @@ class DcftConfig(LinearTunerConfig):
                 f"stride={self.stride} is larger than kernel_size={self.kernel_size}: parts of the weight would get "
                 f"no update (paper, section 4.5); give a stride of at most {self.kernel_size}"
             )
+        if not self.scaling:
+            raise ValueError("scaling=0: the update would be zero and stay so; give another number")
         if self.init not in ("normal", "zero"):
             raise ValueError(f'init={self.init!r}: give "normal" or "zero"')
 

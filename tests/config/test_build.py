@@ -195,7 +195,7 @@ def test_the_command_line_is_named_as_a_source():
         (["+train.epoch=3"], "train.epoch is not a setting"),
         (["kernel=abc"], "kernel=abc: Input should be a valid integer"),
         (["kernel=8.0"], "kernel=8.0: Input should be a valid integer"),
-        (["kernel=0"], "kernel=0: give a whole number of at least 1"),
+        (["kernel=0"], "kernel=0: give at least 1"),
         (["train.lr=???"], "train.lr has no value; give train.lr=..."),
         (["method=ia3", "method.peft.target_modules=['${model.matrices.no}']"], "method.peft.target_modules[0]: "),
         (
@@ -207,7 +207,7 @@ def test_the_command_line_is_named_as_a_source():
         (["method=bitfit", "rank=2"], "rank is a setting of method=adalora, "),
         (["method=lora", "bottleneck=2"], "bottleneck is a setting of method=hadapter, padapter, not of the chosen"),
         (["method.position_queries=none"], "method.position_queries=none: give adapted or base"),
-        (["method=hadapter", "bottleneck=0"], "bottleneck=0: give a whole number of at least 1"),
+        (["method=hadapter", "bottleneck=0"], "bottleneck=0: give at least 1"),
         (["preset=baseline"], "train.lr has no value: preset=baseline has none for task=rte with method=dcft"),
         (
             ["recipe.lr=1"],
@@ -215,7 +215,7 @@ def test_the_command_line_is_named_as_a_source():
         ),
         (["recipe.table9.lr=1"], "recipe.table9.lr is not a setting: a row of a recipe states its source's values"),
         (["train.lr=fast"], "train.lr=fast: Input should be a valid number"),
-        (["train.lr=-1"], "train.lr=-1.0: give a positive number"),
+        (["train.lr=-1"], "train.lr=-1: give a number above 0"),
         (["precision=fp16"], "precision=fp16: give fp32 or bf16"),
         (["attention=fast"], "attention=fast: give lean, plain or flash"),
         (["compile=true", "fsdp=true"], "compile=true: not together with fsdp=true"),

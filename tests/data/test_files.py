@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dcft.data import files
 from dcft.errors import UserError
@@ -66,6 +68,10 @@ def test_a_line_ends_at_the_line_feed_only(tmp_path):
         ("rte", "", r"file\.tsv:1 has no column"),
         ("cola", "gj04\t1\t\n", r"file\.tsv:1 .*3 columns instead of 4"),
         ("cola", "a\t1\t\tb\n\n", r"file\.tsv:2 .*1 columns instead of 4"),
+        ("sst2", "sentence\tlabel\na\0b\t1\n", r"file\.tsv:2 has a byte of value 0"),
+        ("sst2", "sentence\tlabel\na\t1\n" + "x" * 1_000_001, r"file\.tsv:3 is longer than 1,000,000 bytes"),
+        ("sst2", "sentence\tsentence\tlabel\na\tb\t1\n", r"file\.tsv:1 has more than one column 'sentence'"),
+        ("sst2", "sentence\tlabel\na\t" + "1" * 1000, r"label '1{27}\.\.\.1{28}' is not one of 0, 1$"),
     ],
 )
 def test_malformed_rows_are_named_by_line(tmp_path, task, text, message):
@@ -73,10 +79,20 @@ def test_malformed_rows_are_named_by_line(tmp_path, task, text, message):
         read(task, tmp_path, text)
 
 
-def test_a_score_that_is_no_number_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [(text, "is not a number") for text in ("high", "", "nan", "inf", "1e400", "1_0", " 1", "٣")]
+    + [(text, "is not between 0 and 5") for text in ("-0.1", "5.01", "1e1")],
+)
+def test_a_score_that_is_none_is_named(tmp_path, score, message):
     head = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
-    with pytest.raises(UserError, match=r":2 is malformed: score 'high' is not a number"):
-        read("stsb", tmp_path, head + "0\tg\tf\ty\t0\tn\tn\tA\tB\thigh\n")
+    with pytest.raises(UserError, match=f":2 is malformed: score '{score}' {message}"):
+        read("stsb", tmp_path, head + f"0\tg\tf\ty\t0\tn\tn\tA\tB\t{score}\n")
+
+
+def test_an_empty_text_is_read_and_named(tmp_path, caplog):
+    assert read("sst2", tmp_path, "sentence\tlabel\na\t1\n\t0\n")[1] == {"text": "", "label": 0}
+    assert "rows have an empty text (lines 3)" in caplog.text
 
 
 def test_rows_known_to_be_malformed_are_dropped_and_named(tmp_path, caplog):
@@ -88,26 +104,52 @@ def test_rows_known_to_be_malformed_are_dropped_and_named(tmp_path, caplog):
         read("qqp", tmp_path, head + bad * 4 + good)
     with pytest.raises(UserError, match=":2 is malformed"):
         read("qqp", tmp_path, head + bad, split="dev")
+    with pytest.raises(UserError, match=":2 is malformed: label 'yes'"):  # not cut short
+        read("qqp", tmp_path, head + good.replace("\t1\n", "\tyes\n") + good)
 
 
 def test_text_that_is_not_utf_8_is_named(tmp_path):
-    with pytest.raises(UserError, match="is not UTF-8 text"):
+    with pytest.raises(UserError, match=r"file\.tsv:2 is not UTF-8 text: .* at byte 4 of the line"):
         read("sst2", tmp_path, "sentence\tlabel\ncafé\t1\n", encoding="latin-1")
 
 
-def squad(tmp_path, document):
-    path = tmp_path / "train-v2.0.json"
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
-    return files.read(configure("task=squad_v2").task, "train", path)
+TEXT = st.text(st.characters(exclude_characters="\t\n\0", exclude_categories=["Cs"]))
 
 
-def paragraph(start=12, text="Paris"):
-    question = {"id": "q1", "question": "Where?", "answers": [{"text": text, "answer_start": start}]}
-    return {"data": [{"title": "t", "paragraphs": [{"context": "She lives in Paris.", "qas": [question]}]}]}
+@given(rows=st.lists(st.tuples(TEXT, st.sampled_from("01")), min_size=1))
+def test_any_text_is_read_as_it_was_written(tmp_path_factory, rows):
+    lines = "".join(f"{text}\t{label}\n" for text, label in rows)
+    found = read("sst2", tmp_path_factory.getbasetemp(), f"sentence\tlabel\n{lines}")
+    assert [(row["text"], str(row["label"])) for row in found] == rows
 
 
-def test_squad_questions(tmp_path):
-    assert squad(tmp_path, paragraph(start=13)) == [
+@given(content=st.binary())
+@pytest.mark.parametrize("task", ["cola", "squad_v2"])
+def test_any_bytes_are_rows_or_one_line(tmp_path_factory, task, content):
+    path = tmp_path_factory.getbasetemp() / "bytes"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"^{path}.*$"):
+        raise UserError(f"{path}: {files.read(configure(f'task={task}').task, 'train', path)}")
+
+
+def squad(tmp_path, document, task="squad_v2"):
+    path = tmp_path / "train.json"
+    text = document if isinstance(document, str) else json.dumps(document)
+    path.write_bytes(text.encode())
+    return files.read(configure(f"task={task}").task, "train", path)
+
+
+def paragraph(*questions, **changes):
+    """A file of one paragraph, with a good question that is changed, or with these."""
+    question = {"id": "q1", "question": "Where?", "answers": [{"text": "Paris", "answer_start": 13}]} | changes
+    return {
+        "data": [{"title": "t", "paragraphs": [{"context": "She lives in Paris.", "qas": questions or [question]}]}]
+    }
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_squad_questions(tmp_path, mark):
+    assert squad(tmp_path, mark + json.dumps(paragraph())) == [
         {
             "id": "q1",
             "question": "Where?",
@@ -117,19 +159,44 @@ def test_squad_questions(tmp_path):
     ]
 
 
+def answer(text="Paris", start=13):
+    return {"answers": [{"text": text, "answer_start": start}]}
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ('{"data": [\n', r"train-v2\.0\.json:2 is not JSON"),
-        (paragraph(start=3), "question q1: the paragraph does not say 'Paris' at 3"),
-        ({"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q"}]}]}]}, "question 1 lacks 'answers'"),
+        ('{"data": [\n', r":2 is not JSON: Expecting value at character 1"),
+        (paragraph(**answer(start=3)), "question 'q1': the paragraph does not say 'Paris' at 3"),
+        (paragraph(**answer(start=-6)), "question 'q1': answers.0.answer_start=-6: Input should be greater than or"),
+        (paragraph(**answer(start=13.0)), "question 'q1': answers.0.answer_start=13.0: .* valid integer"),
+        (paragraph(**answer(start=True)), "question 'q1': answers.0.answer_start=True: .* valid integer"),
+        (paragraph(**answer("", 10**12)), "question 'q1': the paragraph does not say '' at 1000000000000"),
+        (json.dumps(paragraph()).replace("13", "9" * 6000), "question 'q1': answers.0.answer_start=inf: "),
+        (paragraph(**answer("P" * 5000)), r"question 'q1': the paragraph does not say 'P{27}\.\.\.P{28}' at 13"),
+        (paragraph(question=None), "question 'q1': question=None: Input should be a valid string"),
+        (paragraph(question="\ud800"), r"question 'q1': question='\\ud800': .* unicode string"),
+        (paragraph(question="x" * 1_000_001), "question 'q1': question='xxx.* at most 1000000 characters"),
+        (paragraph(id=7), "question 7: id=7: Input should be a valid string"),
+        (paragraph({"id": "q"}), "question 'q': question: Field required"),
+        (paragraph({}), r"data\.0\.paragraphs\.0\.qas\.0\.id: Field required"),
+        (paragraph(*paragraph()["data"][0]["paragraphs"][0]["qas"] * 2), "question 'q1': its id is used twice"),
+        ('{"data": [], "data": []}', "an object has 'data' twice"),
+        ("[" * 100_000, "lie too deep in each other"),
         ({"data": []}, "has no questions"),
-        ([], "is not a SQuAD file"),
+        ([], "is not a SQuAD file: the file=.*: Input should be a valid dictionary"),
     ],
 )
 def test_broken_squad_files_are_named(tmp_path, document, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=rf"train\.json.*{message}") as caught:
         squad(tmp_path, document)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+def test_only_squad_v2_has_questions_without_answer(tmp_path):
+    assert squad(tmp_path, paragraph(answers=[]))[0]["answers"] == {"text": [], "answer_start": []}
+    with pytest.raises(UserError, match="question 'q1': it has no answer"):
+        squad(tmp_path, paragraph(answers=[]), "squad_v1")
 
 
 REAL = os.environ.get("DCFT_DATA_ROOT")

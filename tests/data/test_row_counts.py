@@ -36,10 +36,10 @@ def test_both_test_sets_of_mnli_are_counted(tmp_path):
 
 
 def test_questions_of_squad_are_counted(tmp_path):
-    question = {"id": "1", "question": "?", "answers": []}
-    document = {"data": [{"paragraphs": [{"context": "", "qas": [question] * n} for n in (2, 1)]}]}
-    write(tmp_path, "squad/dev-v1.1.json", json.dumps(document))
-    assert count(configure("task=squad_v1").task, tmp_path) == {"dev": 3}
+    questions = [{"id": str(number), "question": "?", "answers": []} for number in range(3)]
+    document = {"data": [{"paragraphs": [{"context": "", "qas": part} for part in (questions[:2], questions[2:])]}]}
+    write(tmp_path, "squad/dev-v2.0.json", json.dumps(document))
+    assert count(configure("task=squad_v2").task, tmp_path) == {"dev": 3}
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

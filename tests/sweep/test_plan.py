@@ -96,7 +96,7 @@ def test_seeds_are_the_official_one_and_those_that_follow(tmp_path):
     ("arguments", "line"),
     [
         (["table=table9"], "table=table9: there is no such table; give one of .*demo, "),
-        (["table=base/sweep"], "table=base/sweep: there is no such table"),
+        (["table=base/sweep"], "table=base/sweep: give the name of one table"),
         (["table=demo", "table=table6"], "table=table6: table is given twice"),
         (["table=table4", "dry=tru"], "dry=tru: give true or false"),
         (["table=table4", "dry=yes"], "dry=yes: give true or false"),

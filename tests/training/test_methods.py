@@ -192,7 +192,7 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
         (["method=bitfit", "+method.optimizer=lorafa"], "method.optimizer is a setting for method.peft.peft_type=LORA"),
         (["method=lora", "+method.orthogonality={coefficient: 1.0}"], "method.orthogonality is a setting for"),
         (["method=lora", "+method.sparsity={penalty: 1.0, thresholds: [0.1]}"], "method.sparsity is a setting for"),
-        (["method=sora", "method.sparsity.thresholds=[]"], "method.sparsity.thresholds=[]: give numbers of at least 0"),
+        (["method=sora", "method.sparsity.thresholds=[]"], "method.sparsity.thresholds=[]: give at least 1"),
         (
             ["method=sora", "method.sparsity.thresholds=[-1]"],
             "method.sparsity.thresholds=[-1.0]: give numbers of at least 0",
