@@ -25,7 +25,7 @@ class Answer(TypedDict):
 class Question(TypedDict):
     id: Text
     question: Text
-    answers: list[Answer]
+    answers: Annotated[list[Answer], FailFast()]
 
 
 class Paragraph(TypedDict):
