@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import nn
 
 from dcft.config.digests import file_digest
+from dcft.errors import UserError
 from dcft.results import atomic
 
 log = logging.getLogger(__name__)
@@ -131,13 +132,20 @@ def _manifest(checkpoint: Path) -> dict[str, str]:
 def _damage(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint; None if nothing is."""
     try:
-        manifest = _manifest(checkpoint)
-        changed = [name for name, digest in manifest.items() if file_digest(checkpoint / name) != digest]
-    except FileNotFoundError as error:
-        return f"{os.path.relpath(error.filename, checkpoint)} is missing"
-    except (OSError, ValueError, AttributeError) as error:
+        manifest = dict(_manifest(checkpoint))
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
+    except (OSError, ValueError, TypeError) as error:
         return f"{MANIFEST} cannot be read: {error}"
-    return f"{changed[0]} has changed" if changed else None
+    for name, digest in manifest.items():
+        try:
+            if not (checkpoint / name).is_file():
+                return f"{name} is missing"
+            if file_digest(checkpoint / name) != digest:
+                return f"{name} has changed"
+        except UserError as error:
+            return str(error)
+    return None
 
 
 def _remove(path: Path) -> None:
