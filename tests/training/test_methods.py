@@ -200,7 +200,7 @@ def test_adalora_ends_within_its_budget(cell, monkeypatch):
         (["method=sora", "method.sparsity.penalty=-1"], "method.sparsity.penalty=-1: give at least 0"),
         (["method=dcft", "method.peft.scaling=true"], "method.peft.scaling=True: Input should be a valid number"),
         (["method=dcft", "method.peft.scaling=0"], "method=dcft: scaling=0: the update would be zero"),
-        (["method=dcft", "model.matrices.query=q"], "model=tiny-bert has no module q to adapt"),
+        (["method=dcft", "model.matrices.query=q"], "model=tiny-deberta has no module q to adapt"),
         (["method=lora", "+method.peft.alpha=3"], "method.peft.alpha is not a setting of LoraConfig"),
         (["method=lora", "method.peft.peft_type=LOR"], "method.peft.peft_type=LOR: PEFT has no such method"),
         (["method=padapter", "method.peft.non_linearity=glu8"], "method=padapter: non_linearity='glu8'"),
