@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from peft.tuners.tuners_utils import check_adapters_to_merge
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.distributed.tensor import DTensor
 
 from dcft.tuners.base import LinearTunerLayer
 
@@ -134,8 +133,13 @@ class FactoredLayer(LinearTunerLayer):
 
         Raises:
             ValueError: with `safe_merge`, if the merged weight is not finite.
+            TypeError: if the weight is quantised, which writing it would destroy.
         """
         base_layer = self.get_base_layer()
+        if not self.mergeable:
+            weight = base_layer.weight.data
+            kind = f"{type(base_layer).__name__} ({type(weight).__name__} of {weight.dtype})"
+            raise TypeError(f"the weight of a {kind} takes no update; leave the adapter unmerged")
         for adapter_name in check_adapters_to_merge(self, adapter_names):
             if not self.has(adapter_name):
                 continue
@@ -147,6 +151,12 @@ class FactoredLayer(LinearTunerLayer):
                 self.unmerged_weight = base_layer.weight.data
             base_layer.weight.data = merged
             self.merged_adapters.append(adapter_name)
+
+    @property
+    def mergeable(self) -> bool:
+        """Whether the weight holds plain numbers: neither quantised nor one process's share."""
+        weight = self.get_base_layer().weight.data
+        return type(weight) is Tensor and weight.is_floating_point()
 
     def unmerge(self) -> None:
         """Restore the weight from before the first merge, bit for bit."""
@@ -225,14 +235,13 @@ def _has_no_hooks(module: nn.Module) -> bool:
 def merged(model: nn.Module) -> Iterator[None]:
     """Merge the active adapters inside this context, so that they cost nothing. Afterwards all weights are restored.
 
-    With FSDP nothing is merged, because no process has whole weights; the adapters are applied as in training.
+    Quantised weights, and the shares that FSDP gives a process, stay as they are: their adapters act as in training.
 
     Args:
         model: any model. Layers without factored adapters, or with merged or disabled ones, stay as they are.
     """
     layers = [module for module in model.modules() if isinstance(module, FactoredLayer) and module.acting_adapters]
-    if any(isinstance(layer.get_base_layer().weight, DTensor) for layer in layers):
-        layers = []
+    layers = [layer for layer in layers if layer.mergeable]
     try:
         for layer in layers:
             layer.merge()

@@ -198,3 +198,17 @@ def test_merged_leaves_alone_what_is_merged_or_disabled():
     model.unmerge_adapter()
     with model.disable_adapter(), merged(model):
         assert not model.base_model.model[0].merged
+
+
+def test_a_quantised_weight_is_never_overwritten():
+    """bitsandbytes' 8-bit layer holds an int8 weight like this one."""
+    model = stack(8, 12, 8)
+    layer = model.base_model.model[0]
+    quantised = torch.arange(96, dtype=torch.int8).view(12, 8)
+    layer.get_base_layer().weight = nn.Parameter(quantised.clone(), requires_grad=False)
+    with pytest.raises(TypeError, match=r"the weight of a Linear \(Tensor of torch.int8\) takes no update; leave"):
+        layer.merge()
+    with merged(model):
+        assert not layer.merged
+        assert model.base_model.model[2].merged
+    assert torch.equal(layer.get_base_layer().weight, quantised)
