@@ -49,7 +49,7 @@ test: setup  ## the tests, without the slow ones
 test-all: setup-all  ## all tests that this machine can run
 	$(PYTEST)
 
-faults: setup-all  ## inject every fault of docs/reliability.md and print what was lost: minutes
+faults: setup-all  ## inject every fault of docs/reliability.md and print what was lost: half an hour
 	FAULTS=all $(PYTEST) tests/faults
 
 audit: setup  ## check the paper's printed figures; writes results/audit: seconds

@@ -42,6 +42,8 @@ VALUES = [
 ]
 SENTENCES = ["A man .", 'He said " no .', "Café — 日本", "b\rc", "won't\u2028end", "\x12odd", "", "long " * 40]
 
+PROMISE = "Bad data are one line with file and place; no wrong row is read"
+
 
 def tsv(task, rng):
     """A file as GLUE has it."""
@@ -240,8 +242,8 @@ def test_mutated_files_are_read_as_written_or_refused_by_line(name, tmp_path, ta
             kept = path.read_bytes()
             lost.append(f"trial {trial}: {fault} ({kept[:300]!r})")
     tally(
-        "bad data are one line with file and place; no wrong row is read",
-        f"a mutated file of {task.title}",
+        PROMISE,
+        "a mutated GLUE or SQuAD file",
         TRIALS,
         lost,
     )
@@ -257,7 +259,7 @@ def test_a_text_of_50_million_bytes_is_an_error_within_seconds(content, tmp_path
     start, fault = time.perf_counter(), fault_of(task, path)
     seconds = time.perf_counter() - start
     lost = [f"{seconds:.1f} s, {fault}"] if fault or seconds > 10 else []
-    tally("bad data are one line with file and place; no wrong row is read", "a text of 50 MB", 1, lost)
+    tally(PROMISE, "a text of 50 MB", 1, lost)
 
 
 def test_what_is_no_readable_file_is_one_line(tmp_path, tally):
@@ -267,4 +269,4 @@ def test_what_is_no_readable_file_is_one_line(tmp_path, tally):
     names = ["folder", "loop", "empty", "missing", "x" * 300]
     faults = {(task, name): fault_of(TASKS[task], tmp_path / name) for task in ("sst2", "squad_v1") for name in names}
     lost = [f"{place}: {fault}" for place, fault in faults.items() if fault]
-    tally("bad data are one line with file and place; no wrong row is read", "no file to read", len(faults), lost)
+    tally(PROMISE, "no file to read", len(faults), lost)

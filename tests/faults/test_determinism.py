@@ -60,4 +60,6 @@ def test_the_same_cell(tmp_path, clock, tally):
     for change in chosen:
         wrong = difference(result(tmp_path / change.replace(" ", "-"), clock, **CHANGES[change]), expected)
         lost += [f"{change}: {wrong}"] if wrong else []
-    tally(PROMISE, f"another run, with another folder and {', '.join(chosen)}", len(chosen), lost)
+    tally(
+        PROMISE, "another folder, locale, hash seed, umask, working directory, or a clock that jumps", len(chosen), lost
+    )

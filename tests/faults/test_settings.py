@@ -11,7 +11,7 @@ from dcft.training.run import run_cell
 from tests.conftest import SHORT, composer, configure
 from tests.faults.conftest import ALL
 
-PROMISE = "bad settings are one line; nothing is written elsewhere"
+PROMISE = "Bad settings are one line; nothing is written elsewhere"
 CELLS = {"cls": ["task=toy_cls"], "qa": ["task=toy_qa"], "sora": ["task=toy_cls", "method=sora"], "rte": ["task=rte"]}
 VALUES = [
     *(

@@ -68,7 +68,7 @@ def test_a_run(straight, tmp_path, tally):
         if f"resumed at step {step}," not in output:
             wrong = wrong or output
         lost += [f"{name}: {wrong}"] if wrong else []
-    tally(PROMISE, f"a signal in the middle of a step ({', '.join(names)})", len(names), lost)
+    tally(PROMISE, "a signal in the middle of a step: SIGTERM, SIGUSR1, SIGUSR2, SIGINT", len(names), lost)
 
 
 def test_a_run_of_two_processes(tmp_path, tally):
@@ -110,7 +110,7 @@ def test_a_sweep(launcher, tmp_path, tally):
     table = [ROOT / "run.py", "table=demo", "model=tiny-bert", "only=toy_cls", *LONG[2:], *LAUNCHERS[launcher]]
     process = start(tmp_path / "sweep", *table)
     folder = tmp_path / "sweep" / "outputs"
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while not (begun := list(folder.glob("**/checkpoints/checkpoint-*"))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert begun, ended(process)
@@ -135,7 +135,7 @@ def test_a_job_of_a_queue(tmp_path, tally):
     table = [ROOT / "run.py", "table=demo", "model=tiny-bert", "only=toy_cls", "methods=lora", *LONG[2:]]
     process = start(tmp_path / "sweep", *table, "hydra/launcher=submitit_local")
     folder = tmp_path / "sweep" / "outputs" / "runs"
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while not list(folder.glob("*/checkpoints/checkpoint-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     (state,) = folder.glob("*/state.json")
