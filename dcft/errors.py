@@ -1,5 +1,6 @@
 """The errors of the suite (bad input, a run without a result, a signal), and how their lines show texts."""
 
+import signal
 from reprlib import Repr
 from typing import Any
 
@@ -37,6 +38,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the run in good order, and the same command goes on. No `except Exception` catches it."""
 
     STATUS = 75  # exit status: EX_TEMPFAIL, try again
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def quoted(value: Any) -> str:

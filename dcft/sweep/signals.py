@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
+from dcft.errors import Interrupted
 from dcft.results.records import Status
 from dcft.results.sweeps import Cell, Store
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 GRACE = 3.0  # seconds that processes without a cell have to end
 
 
@@ -31,7 +31,7 @@ def passed_on(cells: Sequence[Cell], store: Store) -> Iterator[None]:
         return
 
     def end(number: int, frame) -> None:
-        for other in SIGNALS:
+        for other in Interrupted.SIGNALS:
             signal.signal(other, signal.default_int_handler if other == signal.SIGINT else signal.SIG_IGN)
         while running := {store.process(cell) for cell in cells} & {child.pid for child in _started()}:
             for pid in running:
@@ -48,7 +48,7 @@ def passed_on(cells: Sequence[Cell], store: Store) -> Iterator[None]:
         done = sum(store.status(cell) == Status.DONE for cell in cells)
         raise KeyboardInterrupt(f"interrupted: {done} of {len(cells)} cells done; the same command goes on")
 
-    before = {number: signal.signal(number, end) for number in SIGNALS}
+    before = {number: signal.signal(number, end) for number in Interrupted.SIGNALS}
     try:
         yield
     finally:

@@ -10,8 +10,6 @@ from transformers import TrainerCallback
 from dcft.errors import Interrupted
 from dcft.training import distributed
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-
 
 class Preemption(TrainerCallback):
     """Ends a run at the first signal: before training at once, in training after the current step, with a checkpoint.
@@ -29,8 +27,8 @@ class Preemption(TrainerCallback):
         if threading.current_thread() is not threading.main_thread():  # only the main thread can
             yield
             return
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        heard = [number for number in SIGNALS if before[number] not in (None, signal.SIG_IGN)]
+        before = {number: signal.getsignal(number) for number in Interrupted.SIGNALS}
+        heard = [number for number in Interrupted.SIGNALS if before[number] not in (None, signal.SIG_IGN)]
         for number in heard:
             signal.signal(number, self._notice)
         try:

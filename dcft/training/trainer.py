@@ -17,7 +17,7 @@ from dcft.backbones import lean_attention
 from dcft.data import batches
 from dcft.data.batches import ProcessBatches
 from dcft.errors import RunFailed
-from dcft.results import protocols, storage
+from dcft.results import protocols
 from dcft.training import checkpoints, distributed
 from dcft.training.answers import Keeper
 from dcft.training.history import evaluations
@@ -169,16 +169,12 @@ class CellTrainer(Trainer):
             super()._run_epoch(*args, **kwargs)
 
     def _save_checkpoint(self, model, trial) -> None:
-        try:
-            super()._save_checkpoint(model, trial)  # into `checkpoints.writing`
-            if distributed.is_first():
-                history = evaluations(self.state.log_history)
-                best = protocols.choose(history, "best")
-                answers = list(self.keeper.chosen(history).values()) if self.keeper else []
-                checkpoints.publish(self.work_dir, self.state.global_step, best and best.step, answers)
-        except Exception as error:
-            storage.explain(error, self.work_dir)
-            raise
+        super()._save_checkpoint(model, trial)  # into `checkpoints.writing`
+        if distributed.is_first():
+            history = evaluations(self.state.log_history)
+            best = protocols.choose(history, "best")
+            answers = list(self.keeper.chosen(history).values()) if self.keeper else []
+            checkpoints.publish(self.work_dir, self.state.global_step, best and best.step, answers)
 
     def load_weights(self, step: int) -> None:
         """Give the model the weights of a checkpoint."""

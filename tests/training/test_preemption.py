@@ -5,18 +5,18 @@ import signal
 import pytest
 
 from dcft.errors import Interrupted
-from dcft.training.preemption import SIGNALS, Preemption
+from dcft.training.preemption import Preemption
 
 
 @pytest.fixture(autouse=True)
 def handlers():
     """The handlers of this process, which each test must leave as they were."""
-    before = [signal.getsignal(number) for number in SIGNALS]
+    before = [signal.getsignal(number) for number in Interrupted.SIGNALS]
     yield
-    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert [signal.getsignal(number) for number in Interrupted.SIGNALS] == before
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", Interrupted.SIGNALS)
 def test_before_training_it_ends_the_run_at_once(number):
     said = "^interrupted before the first step; the same command starts again$"
     with pytest.raises(Interrupted, match=said), Preemption().listening():
