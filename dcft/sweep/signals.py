@@ -13,6 +13,8 @@ from dcft.errors import Interrupted
 from dcft.results.records import Status
 from dcft.results.sweeps import Cell, Store
 
+# A resource tracker frees what a killed process has left, and warns after the sweep's last line.
+QUIET = "ignore:resource_tracker:UserWarning"
 GRACE = 3.0  # seconds that processes without a cell have to end
 
 
@@ -49,6 +51,7 @@ def passed_on(cells: Sequence[Cell], store: Store) -> Iterator[None]:
         raise KeyboardInterrupt(f"interrupted: {done} of {len(cells)} cells done; the same command goes on")
 
     before = {number: signal.signal(number, end) for number in Interrupted.SIGNALS}
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
     try:
         yield
     finally:
@@ -57,5 +60,15 @@ def passed_on(cells: Sequence[Cell], store: Store) -> Iterator[None]:
 
 
 def _started() -> list[psutil.Process]:
-    """Every process that this one, or one of those, has started."""
-    return psutil.Process().children(recursive=True)
+    """Every process that this one, or one of those, has started, without Python's resource trackers.
+
+    A resource tracker frees the semaphores of processes that were killed, and then ends. Python starts a killed tracker
+    anew, which knows no semaphore and prints a traceback for each.
+    """
+    return [child for child in psutil.Process().children(recursive=True) if "resource_tracker" not in _command(child)]
+
+
+def _command(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
