@@ -73,6 +73,18 @@ def build(cfg: DictConfig | dict[str, Any], overrides: Sequence[str] = ()) -> Ru
     return config
 
 
+def from_record(settings: dict[str, Any]) -> RunConfig:
+    """The configuration that a record keeps.
+
+    Raises:
+        UserError: if it has a setting that this version of the suite does not know, or lacks one.
+    """
+    try:
+        return SCHEMA.validate_python(settings)
+    except ValidationError as error:
+        raise UserError(f"the record's settings are not those of this version: {_first(error)}") from error
+
+
 def refuse_passwords(overrides: Sequence[str]) -> None:
     """Records and plans keep what the command line gives, so an address in it must not hold a password.
 

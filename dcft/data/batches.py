@@ -161,6 +161,18 @@ class ProcessBatches(Sampler[list[int]]):
         return len(self.sampler) - last * self.batch_size if batch == short else self.batch_size
 
 
+def by_length(rows: Rows, most: int) -> tuple[list[int], int | list[int]]:
+    """The batches of an evaluation: all rows in the order of their lengths, and the rows of a batch, or of each batch.
+
+    Args:
+        rows: the data.
+        most: rows of the largest batch.
+    """
+    order = rows.lengths.argsort(kind="stable")
+    # A compiled layer is compiled for each shape, so all batches but the last keep their number of rows.
+    return order.tolist(), most if rows.multiple > 1 else cut(rows.lengths[order], most)
+
+
 def cut(lengths: np.ndarray, most: int) -> list[int]:
     """Cut rows into few batches with little padding: at most `PADDING`, or what batches of one length each leave.
 

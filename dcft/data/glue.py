@@ -8,18 +8,19 @@ def encode(data: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int, *
     """Tokenise `text` and, if present, `pair`. Nothing is padded.
 
     Args:
-        data: columns `text`, `label` and optionally `pair`.
+        data: columns `text`, optionally `pair` and `label`.
         tokenizer: the backbone's.
         max_length: in tokens; the longer of the two texts is cut first.
         cache: `cache_file_name` and `new_fingerprint` for `Dataset.map`.
 
     Returns:
-        The model's inputs and `labels`.
+        The model's inputs, and `labels` if there are labels.
     """
 
     def tokenise(batch):
         encoded = tokenizer(batch["text"], batch.get("pair"), truncation=True, max_length=max_length)
-        encoded["labels"] = batch["label"]
+        if "label" in batch:
+            encoded["labels"] = batch["label"]
         return encoded
 
     return data.map(tokenise, batched=True, remove_columns=data.column_names, desc="tokenising", **cache)

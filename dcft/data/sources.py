@@ -8,6 +8,7 @@ from datasets import Dataset, load_dataset
 
 from dcft.config.cell import RunConfig
 from dcft.config.digests import TOY_VERSION, data_identity
+from dcft.config.schema import Task
 from dcft.data import files, toy
 from dcft.data.hub import unavailable_data
 from dcft.errors import UserError
@@ -41,7 +42,7 @@ def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     elif config.data_files:
         splits = {split: Dataset.from_list(files.read(task, split, path)) for split, path in config.data_files.items()}
     else:
-        splits = _from_hub(config)
+        splits = _from_hub(task, task.hub.splits)
     rows = {split: len(data) for split, data in splits.items()}
     complete = rows == task.rows
     identity = data_identity(task, config.data_files)
@@ -54,6 +55,24 @@ def load_data(config: RunConfig) -> tuple[dict[str, Dataset], DataSource]:
     return splits, DataSource(identity["source"], identity, rows, complete)
 
 
+def load_test(config: RunConfig) -> dict[str, Dataset]:
+    """The test sets of the task, without labels: `test` and, for MNLI, `test_mismatched`.
+
+    Raises:
+        UserError: if the task has none, or they cannot be loaded.
+    """
+    task = config.task
+    if task.toy or task.format == "squad":
+        raise UserError(f"task={task.name} has no test set that is open to all; give --split dev, or --file FILE")
+    if config.data.root:
+        unlabelled = files.unlabelled(task)
+        paths = files.tests(config.data_files)
+        return {split: Dataset.from_list(files.read(unlabelled, split, path)) for split, path in paths.items()}
+    names = {split: name for split, name in task.hub.splits.items() if split.startswith("dev")}
+    splits = {split.replace("dev", "test"): name.replace("validation", "test") for split, name in names.items()}
+    return {split: rows.remove_columns("label") for split, rows in _from_hub(task, splits).items()}
+
+
 def _reject_or_note_incomplete(config: RunConfig, rows: dict[str, int]) -> None:
     """Incomplete data of a pinned revision are an error. Incomplete local files are allowed; every table marks them."""
     counts = ", ".join(f"{split} {rows.get(split, 0)} of {n}" for split, n in config.task.rows.items())
@@ -62,17 +81,18 @@ def _reject_or_note_incomplete(config: RunConfig, rows: dict[str, int]) -> None:
     log.warning("note: %s is not complete (%s rows); its results will be marked", config.task.title, counts)
 
 
-def _from_hub(config: RunConfig) -> dict[str, Dataset]:
-    task, hub = config.task, config.task.hub
+def _from_hub(task: Task, splits: dict[str, str]) -> dict[str, Dataset]:
+    """Splits of a repository on the Hub; `splits` holds our names and the Hub's."""
+    hub = task.hub
     try:
         loaded = load_dataset(hub.path, hub.name, revision=hub.revision)
     except Exception as error:  # the client raises errors of many types
         raise unavailable_data(task, error) from error
-    splits = {split: loaded[hub_split] for split, hub_split in hub.splits.items()}
+    found = {split: loaded[name] for split, name in splits.items()}
     if task.kind == "span":
-        return {name: data.select_columns(["id", "question", "context", "answers"]) for name, data in splits.items()}
+        return {name: data.select_columns(["id", "question", "context", "answers"]) for name, data in found.items()}
     columns = {hub_column: column for column, hub_column in hub.columns.items()}
     return {
         name: data.select_columns(list(columns)).rename_columns({k: v for k, v in columns.items() if k != v})
-        for name, data in splits.items()
+        for name, data in found.items()
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, FailFast, Field, NonNegativeInt, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from dcft.errors import UserError, quoted
 
@@ -25,7 +25,7 @@ class Answer(TypedDict):
 class Question(TypedDict):
     id: Text
     question: Text
-    answers: Annotated[list[Answer], FailFast()]
+    answers: NotRequired[Annotated[list[Answer], FailFast()]]
 
 
 class Paragraph(TypedDict):
@@ -46,12 +46,13 @@ class Document(TypedDict):
 SCHEMA = TypeAdapter(Document)
 
 
-def read(path: Path, always_answered: bool) -> list[dict[str, Any]]:
+def read(path: Path, always_answered: bool, labelled: bool = True) -> list[dict[str, Any]]:
     """The questions of one file, in its order: `id`, `question`, `context` and `answers`.
 
     Args:
         path: the file.
         always_answered: whether a question without an answer is an error, as in SQuAD v1.1.
+        labelled: whether a question that does not say its answers is an error.
 
     Raises:
         UserError: if the file is not in SQuAD's format; names the file and the line or the question.
@@ -70,6 +71,8 @@ def read(path: Path, always_answered: bool) -> list[dict[str, Any]]:
                 problem = _problem(paragraph, question, always_answered)
                 if name in rows:
                     problem = "its id is used twice"
+                elif labelled and "answers" not in question:
+                    problem = "it does not say its answers"
                 if problem:
                     raise UserError(f"{path}: question {quoted(name)}: {problem}")
                 rows[name] = _row(paragraph, question)
@@ -120,16 +123,16 @@ def _first(error: ValidationError, raw: Any) -> str:
 
 
 def _problem(paragraph: Paragraph, question: Question, always_answered: bool) -> str | None:
-    for answer in question["answers"]:
+    for answer in question.get("answers", []):
         if not paragraph["context"].startswith(answer["text"], answer["answer_start"]):
             return f"the paragraph does not say {quoted(answer['text'])} at {answer['answer_start']}"
-    if always_answered and not question["answers"]:
+    if always_answered and not question.get("answers", True):
         return "it has no answer, as only questions of SQuAD v2.0 may"
     return None
 
 
 def _row(paragraph: Paragraph, question: Question) -> dict[str, Any]:
-    answers = question["answers"]
+    answers = question.get("answers", [])
     return {
         "id": question["id"],
         "question": question["question"],

@@ -89,10 +89,15 @@ def _row(task: Task, line: list[str], index: dict[str, int], width: int) -> dict
         kind = _CutShort if len(line) < width else ValueError
         raise kind(f"{len(line)} columns instead of {width}")
     row = {name: line[i] for name, i in index.items()}
-    return row | {"label": _label(task, row["label"])} if "label" in row else row  # test sets have none
+    return row | {"label": label(task, row["label"])} if "label" in row else row  # test sets have none
 
 
-def _label(task: Task, text: str) -> float | int:
+def label(task: Task, text: str) -> float | int:
+    """The number of a label that a file writes as text.
+
+    Raises:
+        ValueError: if the task has no such label.
+    """
     if task.kind == "regression":
         value = float(text) if NUMBER.fullmatch(text) else math.nan
         if not math.isfinite(value):

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dcft.config.cell import RunConfig, record_place
-from dcft.errors import UserError, printable
+from dcft.errors import UserError, printable, shown
 from dcft.results import atomic, storage
 from dcft.results.record import Record, Status, from_json, to_json
 
@@ -84,6 +84,41 @@ def _examine(path: Path, inode: int, size: int, mtime: int) -> Record | BadRecor
     if path.stem != record.cell:
         return BadRecord(path, f"it holds cell {record.cell}")
     return BadRecord(path, f"it belongs into {place(record)}")
+
+
+def read_anywhere(path: Path) -> Record:
+    """Read a record wherever it lies, for example beside an exported model.
+
+    Raises:
+        UserError: if the file is not a record.
+    """
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is no record: {error}") from error
+
+
+def find(what: str, results: Path) -> Record:
+    """The record of a cell.
+
+    Args:
+        what: the path of the record, or the cell's name or the beginning of it, if no other begins so.
+        results: folder of the records.
+
+    Raises:
+        UserError: if there is none, or more than one.
+    """
+    if what.endswith(".json"):
+        return read_anywhere(Path(what))
+    paths = sorted(path for path in (results / "runs").glob("*/*/*.json") if path.name.startswith(what))
+    paths = [path for path in paths if path.stem == what] or paths
+    if len(paths) != 1:
+        names = "; ".join(path.stem for path in paths[:3])
+        found = (
+            f"{len(paths)} records begin so ({names}{', ...' if len(paths) > 3 else ''})" if paths else "no such record"
+        )
+        raise UserError(f"{shown(what)}: {found} in {results / 'runs'}; give the name of one")
+    return read(paths[0])
 
 
 def read_all(results: Path) -> tuple[dict[str, Record], list[BadRecord]]:

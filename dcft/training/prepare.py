@@ -70,7 +70,7 @@ def prepare(config: RunConfig, callbacks: list[TrainerCallback]) -> Prepared:
         train_dataset=train,
         eval_dataset=dev,
         callbacks=[progress, *callbacks] if distributed.is_first() else callbacks,
-        scorer=Scorer(config.task, data),
+        scorer=Scorer(config.task, data.dev_rows, data.dev),
         hooks=model.hooks,
         order=order,
         work_dir=config.work_dir,

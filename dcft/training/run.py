@@ -3,14 +3,11 @@
 import gc
 import shutil
 import traceback
-import warnings
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import datasets
-import transformers
 from transformers import TrainerCallback
 
 from dcft.backbones import device
@@ -23,6 +20,7 @@ from dcft.training import answers, checkpoints, distributed, prepare, recording
 from dcft.training.answers import Keeper
 from dcft.training.history import evaluations
 from dcft.training.preemption import Preemption
+from dcft.training.quiet import quieten
 from dcft.training.recording import Result
 
 
@@ -54,11 +52,7 @@ def run_cell(config: RunConfig) -> Path:
             return path
         if not gc.get_freeze_count():
             gc.freeze()  # the Trainer collects garbage at each start, and would look at all that imports have made
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        datasets.disable_progress_bars()
-        warnings.filterwarnings("ignore", message="A single label was found")  # the record says collapsed
-        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # its own calls
+        quieten()
         begun = recording.begin(config, state, distributed.processes())
         tracker = mirror.create_tracker(config, begun["config"]) if distributed.is_first() else mirror.NoTracker()
         try:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from datasets import Dataset
 from evaluate import Metric
 
 from dcft.config.schema import Task
-from dcft.data.encode import TaskData
 from dcft.data.squad import predict_answers
 from dcft.errors import UserError, shown
 from dcft.results import predictions
@@ -28,15 +28,22 @@ class Scores:
 
 
 class Scorer:
-    """Turns a model's outputs on one task's dev sets into answers, and scores them."""
+    """Turns a model's outputs on one task's dev sets into answers, and scores them.
 
-    def __init__(self, task: Task, data: TaskData):
+    Args:
+        task: gives the metric.
+        rows: raw, by the name of their dev set.
+        encoded: all rows, encoded.
+    """
+
+    def __init__(self, task: Task, rows: dict[str, Dataset], encoded: Dataset):
         self.task = task
-        self.data = data
+        self.rows = rows
+        self.encoded = encoded
         self.metric = metrics.create(task.metric)
 
     def __call__(self, outputs: np.ndarray | tuple[Sequence, Sequence]) -> Scores:
-        """Score the outputs for every row of `data.dev`, in order.
+        """Score the outputs for every encoded row, in order.
 
         Args:
             outputs: logits, `rows x classes`; for spans the start and the end logits of each window.
@@ -45,7 +52,7 @@ class Scorer:
         return score_answers(answers, self.metric, self.task.score)
 
     def _labels(self, logits: np.ndarray) -> pa.Table:
-        sets = self.data.dev_rows
+        sets = self.rows
         columns = {
             "split": [name for name, rows in sets.items() for _ in range(len(rows))],
             "id": [number for rows in sets.values() for number in range(len(rows))],
@@ -57,9 +64,9 @@ class Scorer:
         return pa.table(columns | {"prediction": classes, "logits": pa.array(list(logits))})
 
     def _answers(self, logits: tuple[Sequence[np.ndarray], Sequence[np.ndarray]]) -> pa.Table:
-        task, rows = self.task, self.data.dev_rows["dev"]
+        task, rows = self.task, self.rows["dev"]
         limits = (task.n_best, task.max_answer_length, task.null_threshold)
-        texts, scores, null_scores = predict_answers(rows, self.data.dev, *logits, *limits)
+        texts, scores, null_scores = predict_answers(rows, self.encoded, *logits, *limits)
         labels = [answers["text"] for answers in rows["answers"][:]]
         exact, f1 = metrics.by_question(texts, labels)
         return pa.table(

@@ -159,10 +159,7 @@ class CellTrainer(Trainer):
     @cached_property
     def _evaluation_batches(self) -> tuple[list[int], int | list[int]]:
         """The rows of the dev set in the order of their lengths, and the rows of a batch, or of each batch."""
-        rows, most = self.eval_dataset, self.args.eval_batch_size * self.args.world_size
-        order = rows.lengths.argsort(kind="stable")
-        # A compiled layer is compiled for each shape, so all batches but the last keep their number of rows.
-        return order.tolist(), most if rows.multiple > 1 else batches.cut(rows.lengths[order], most)
+        return batches.by_length(self.eval_dataset, self.args.eval_batch_size * self.args.world_size)
 
     def _run_epoch(self, *args, **kwargs) -> None:
         if self.state.global_step < self.state.max_steps:  # else a run that died after its last step takes one more

@@ -47,7 +47,7 @@ def test_the_saved_model_is_the_best_one_and_adapter_only(cell):
     backbone = load.load_backbone(config)
     model = PeftModel.from_pretrained(backbone.model, folder).eval()
     data = encode.prepare(config, backbone.tokenizer)
-    scorer = scoring.Scorer(config.task, data)
+    scorer = scoring.Scorer(config.task, data.dev_rows, data.dev)
     inputs = backbone.tokenizer.pad(data.dev.remove_columns("labels").to_dict(), return_tensors="pt")
     with torch.no_grad():
         logits = model(**inputs).logits.numpy()

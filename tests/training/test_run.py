@@ -154,7 +154,7 @@ def scorer_of(kind, metric, labels, sets=("dev",)):
     task.kind, task.metric = kind, metric
     task.score = [{"correlation": "pearson"}.get(metric, metric) + name.removeprefix("dev") for name in sets]
     rows = {name: Dataset.from_dict({"label": labels}) for name in sets}
-    return scoring.Scorer(task, encode.TaskData(None, None, rows, None))
+    return scoring.Scorer(task, rows, None)
 
 
 def test_halves_are_fixed_disjoint_and_together_the_whole():

@@ -1,0 +1,1 @@
+"""From a finished cell to its use: predictions, exports and submissions."""
