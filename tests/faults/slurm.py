@@ -24,6 +24,7 @@ SlurmdUser={user}
 AuthType=auth/none
 CredType=cred/none
 AuthInfo=cred_expire=5
+KillWait=10
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -77,9 +78,7 @@ def cluster(folder: Path) -> Iterator[None]:
     before = os.environ.get("SLURM_CONF")
     os.environ["SLURM_CONF"] = str(config)
     daemons = [
-        subprocess.Popen(
-            [name, "-D", "-L", folder / f"{name}.log"], stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        subprocess.Popen([name, "-D", "-L", folder / f"{name}.log"], stderr=subprocess.DEVNULL, start_new_session=True)
         for name in ("slurmctld", "slurmd")
     ]
     try:
@@ -95,7 +94,7 @@ def cluster(folder: Path) -> Iterator[None]:
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in daemons:
-            daemon.wait(30)
+            daemon.wait(60)
         os.environ.pop("SLURM_CONF")
         if before is not None:
             os.environ["SLURM_CONF"] = before
