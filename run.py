@@ -17,6 +17,7 @@ from dcft.training import distributed
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def cell(cfg: DictConfig) -> float | None:
     """Run one cell and print the path of its record; returns its score, for which a sweeper can tune."""
+    os.chdir(HydraConfig.get().runtime.cwd)  # a sweep's folder: Ray's workers start in that of their node
     try:
         config = build(cfg, HydraConfig.get().overrides.task)
         config.require_data()

@@ -25,10 +25,15 @@ class TableSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         from dcft.sweep import command, request  # loads pandas: Hydra imports this file for each cell, too
 
+        on_slurm = self.launcher_name == "submitit_slurm"
+        if on_slurm:
+            from dcft.sweep import slurm  # loads submitit
+
+            slurm.watch()
         command.run_table(
             request.read(arguments, self._folders()),
             lambda jobs: self.launcher.launch(jobs, initial_job_idx=0),
-            retry=self.launcher_name != "submitit_slurm",  # a job that waits in the queue looks like one that died
+            retry=not on_slurm,  # a job that waits in the queue looks like one that died
         )
 
     def _folders(self) -> list[Path]:
