@@ -174,3 +174,18 @@ def test_the_files_for_peft_s_comparison_are_read_as_dcft(tmp_path):
         model = peft.get_peft_model(LlamaForCausalLM(LlamaConfig(**sizes, num_hidden_layers=1)), config)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert trained == parameter_count(3072, 3072, 8, 8) + parameter_count(3072, 1024, 8, 8)
+
+
+def test_checkpointed_layers_have_the_same_gradients():
+    """The factors that a forward pass builds for all layers are gone when a layer is computed again."""
+    config = DcftConfig(task_type="SEQ_CLS", kernel_size=8, target_modules=["query", "value", "output.dense"])
+    model = adapted(bert(), config).train()
+
+    def gradients():
+        model.zero_grad()
+        model(WORDS, labels=torch.tensor([0, 1])).loss.backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
+
+    expected = gradients()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    torch.testing.assert_close(gradients(), expected)
