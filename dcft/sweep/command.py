@@ -12,7 +12,7 @@ from rich.text import Text
 from dcft.errors import UserError, printable
 from dcft.results.records import TO_RUN, Status
 from dcft.results.sweeps import Cell, Store, Sweep
-from dcft.sweep import launch, plan, preflight, signals
+from dcft.sweep import launch, memory, plan, preflight, signals
 from dcft.sweep.estimate import Estimator, duration
 from dcft.sweep.request import Request
 
@@ -47,6 +47,8 @@ def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
     print(_headline(sweep, chosen, problems, store, Estimator(store.results)), flush=True)
+    if warning := memory.warning(sweep, todo):
+        print(warning, flush=True)
     runnable = [cell for cell in chosen if cell.command not in problems]
     with signals.passed_on(runnable, store):
         reasons = launch.run_cells(runnable, launcher, store, retry)
@@ -110,6 +112,10 @@ def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store
     Console(highlight=False).print(grid)
     _show_problems(problems)
     print(_headline(sweep, chosen, problems, store, estimator))
+    todo = [cell for cell in chosen if cell.command not in problems and store.status(cell) in TO_RUN]
+    for line in (*memory.lines(sweep, chosen), memory.warning(sweep, todo)):
+        if line:
+            print(printable(line))
 
 
 def _report(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], reasons: dict[str, str], store: Store) -> None:

@@ -72,14 +72,15 @@ def operations(cell: Cell, row: Row) -> float | None:
 
     Each row has the mean tokens of its task (`TOKENS`). Adapters, head and padding are left out: a few percent.
     """
-    if (shape := _shape(row.model)) is None:
+    if (shape := shape_of(row.model)) is None:
         return None
     size = (shape, BATCH, TOKENS.get(cell.task, OTHER_TOKENS))
     training = cell.train_samples * flops.step(*size, backbone_trains=row.method == "full")
     return (training + cell.dev_samples * flops.forward(*size)) / BATCH
 
 
-def _shape(model: str) -> counts.Shape | None:
+def shape_of(model: str) -> counts.Shape | None:
+    """The sizes of a backbone in conf/model; None if they are known only where its weights are."""
     known = counts.SHAPES | counts.SUBSTITUTES
     path = CONF / "model" / f"{model}.yaml"
     if model in known or not path.is_file():
@@ -89,7 +90,8 @@ def _shape(model: str) -> counts.Shape | None:
         return None
     sizes = (random[f"{name}_size"] for name in ("hidden", "intermediate"))
     positions = 2 * random.get("position_buckets", 0)
-    return counts.Shape(*sizes, random["num_hidden_layers"], vocabulary=0, relative_positions=positions)
+    layers, heads = random["num_hidden_layers"], random["num_attention_heads"]
+    return counts.Shape(*sizes, layers, vocabulary=0, relative_positions=positions, heads=heads)
 
 
 def matrix_rate() -> float:

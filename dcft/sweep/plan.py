@@ -21,10 +21,14 @@ from dcft.config.schema import KNOBS, used_knobs
 from dcft.errors import UserError
 from dcft.results import sweeps
 from dcft.results.sweeps import Cell, Column, Row, Sweep
+from dcft.sweep import memory
 from dcft.sweep.request import PLACES, Request, of_rows
 
-# What a plan depends on besides conf/: the code that turns settings into cells.
-SOURCES = ("config/*.py", "sweep/request.py", "sweep/tune.py", "sweep/plan.py", "results/sweeps.py")
+# What a plan depends on besides conf/: the code that turns settings into cells, and tells their memory.
+SOURCES = (
+    *("config/*.py", "sweep/request.py", "sweep/tune.py", "sweep/plan.py", "results/sweeps.py"),
+    *("sweep/memory.py", "paper/memory.py", "paper/counts.py"),
+)
 
 
 def load_plan(request: Request) -> Sweep:
@@ -196,7 +200,7 @@ def _column(config: RunConfig) -> Column:
 
 def _cell(config: RunConfig, overrides: list[str]) -> Cell:
     """A cell and its cost; `row` is filled in by the caller."""
-    cell = Cell(-1, config.task.name, config.seed, overrides)
+    cell = Cell(-1, config.task.name, config.seed, overrides, memory=memory.needed(config))
     try:
         config.require_data()
         cell.name = config.cell  # which asks for the package of the weights

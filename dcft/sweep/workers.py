@@ -17,13 +17,17 @@ def gpus() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; without it, all that nvidia-smi lists."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name for name in named.replace(" ", "").split(",") if name]
+    return listed("index")
+
+
+def listed(what: str) -> list[str]:
+    """A property of each GPU of this machine, from nvidia-smi; empty without nvidia-smi."""
     try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True
-        )
+        command = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
+        said = subprocess.run(command, capture_output=True, text=True)
     except OSError:
         return []
-    return listed.stdout.split() if listed.returncode == 0 else []
+    return said.stdout.split() if said.returncode == 0 else []
 
 
 def environment(number: int, at_once: int, devices: Sequence[str]) -> dict[str, str]:

@@ -62,7 +62,8 @@ def prepare(config: RunConfig, callbacks: list[TrainerCallback]) -> Prepared:
     train, dev = (batches.Rows(rows, backbone.tokenizer, multiple) for rows in (data.train, encode.inputs(data.dev)))
     grouping = train.lengths if config.train.group_by_length else np.zeros_like(train.lengths)
     order = batches.LengthGroupedSampler(grouping, config.train.batch_size, config.seed)
-    tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, distributed.processes(), multiple)
+    shares = distributed.processes() * config.train.accumulate
+    tokens = batches.count_tokens(train.lengths, order, config.train.batch_size, shares, multiple)
     progress = ProgressBar(config.cell, config.task.score[0], tokens["computed"] / tokens["real"] - 1)
     trainer = CellTrainer(
         model=model.model,
@@ -87,27 +88,33 @@ def count(config: RunConfig, cell: Prepared) -> Flops | None:
     """The operations of a step and of a prediction, counted by the first process; None where they cannot be counted.
 
     FSDP shares a model out only in training, and one process might not hold it. Flash attention's kernels are opaque.
+    The second forward pass of `train.checkpoint_layers` is left out, as it is from the MFU.
     """
     if config.fsdp or config.attention == "flash" or not distributed.is_first():
         return None
-    trainer, processes = cell.trainer, distributed.processes()
-    shares = batches.ProcessBatches(trainer.order, config.train.batch_size, 0, processes)
-    step = trainer._prepare_inputs(batches.typical(trainer.train_dataset, shares))
+    trainer, shares = cell.trainer, distributed.processes() * config.train.accumulate
+    share = batches.ProcessBatches(trainer.order, config.train.batch_size, 0, shares)
+    step = trainer._prepare_inputs(batches.typical(trainer.train_dataset, share))
     singles = [[row] for row in range(len(trainer.eval_dataset))]
     prediction = trainer._prepare_inputs(batches.typical(trainer.eval_dataset, singles))
     return Flops(
-        step=processes * counting.of_step(trainer.model, step, trainer.penalty),
+        step=shares * counting.of_step(trainer.model, step, trainer.penalty),
         prediction=counting.of_prediction(trainer.model, prediction),
     )
 
 
 def check_processes(config: RunConfig) -> None:
-    """Refuse a batch that cannot be split evenly among the processes, and `fsdp` for a single process."""
-    processes = distributed.processes()
+    """Refuse a batch that cannot be split evenly among processes and micro-batches, and `fsdp` for a single process."""
+    processes, parts = distributed.processes(), config.train.accumulate
     if config.train.batch_size % processes:
         raise UserError(
             f"train.batch_size={config.train.batch_size} is the batch of all {processes} processes together; "
             f"give a multiple of {processes}, or torchrun another number of processes"
+        )
+    if config.train.batch_size // processes % parts:
+        raise UserError(
+            f"train.accumulate={parts}: a process has {config.train.batch_size // processes} rows of "
+            f"train.batch_size={config.train.batch_size} in a step; give a divisor of that number"
         )
     if config.fsdp and processes == 1:
         raise UserError("fsdp=true: one process cannot share its model; leave it out, or start several by torchrun")
@@ -126,7 +133,10 @@ def arguments(config: RunConfig, layer: str) -> TrainingArguments:
         learning_rate=config.train.lr,
         num_train_epochs=config.train.epochs,
         max_steps=config.train.max_steps or -1,
-        per_device_train_batch_size=config.train.batch_size // distributed.processes(),
+        per_device_train_batch_size=config.train.batch_size // distributed.processes() // config.train.accumulate,
+        gradient_accumulation_steps=config.train.accumulate,
+        gradient_checkpointing=config.train.checkpoint_layers,  # transformers 5.23 has another name, earlier ones not
+        gradient_checkpointing_kwargs={"use_reentrant": False},  # else a frozen backbone's inputs would need gradients
         per_device_eval_batch_size=config.eval.batch_size,
         warmup_steps=config.train.warmup,
         weight_decay=config.train.weight_decay,

@@ -64,8 +64,9 @@ class CellTrainer(Trainer):
             self.add_callback(callback)
 
     def get_train_dataloader(self) -> DataLoader:
-        batch_size = self.args.train_batch_size * self.args.world_size
-        self.train_batches = ProcessBatches(self.order, batch_size, self.args.process_index, self.args.world_size)
+        processes, parts = self.args.world_size, self.args.gradient_accumulation_steps
+        batch_size = self.args.train_batch_size * processes * parts
+        self.train_batches = ProcessBatches(self.order, batch_size, self.args.process_index, processes, parts)
         loader = batches.loader(self.train_dataset, self.train_batches, self.on_gpu)
         return prepare_data_loader(loader, num_processes=1, process_index=0)  # sets the epoch; rows are already split
 
@@ -96,11 +97,18 @@ class CellTrainer(Trainer):
             return torch.autocast(self.args.device.type, torch.bfloat16)
         return super().autocast_smart_context_manager(cache_enabled)
 
+    def get_batch_samples(self, *args, **kwargs):
+        """The micro-batches of the next step; their weights lie ready for `compute_loss`."""
+        parts = self.args.gradient_accumulation_steps
+        first = self.state.global_step * parts % len(self.train_batches)
+        self.weights = iter([self.train_batches.weight(first + part) for part in range(parts)])
+        return super().get_batch_samples(*args, **kwargs)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         if model.training:
-            loss = loss * self.train_batches.weight(self.state.global_step % len(self.train_batches))
-            if self.penalty is not None:
+            loss = loss * next(self.weights)
+            if self.penalty is not None:  # the Trainer takes the mean over the micro-batches, so it counts once a step
                 loss = loss + self.penalty()
         return (loss, outputs) if return_outputs else loss
 

@@ -20,6 +20,7 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from peft.utils.peft_types import PeftType
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 
 class TunerType(str):
@@ -84,7 +85,11 @@ class LinearTunerLayer(nn.Module, BaseTunerLayer):
             setattr(self, name, {})
         self.merged_adapters: list[str] = []
         self._active_adapter = adapter_name
-        self.in_features, self.out_features = self.linear.in_features, self.linear.out_features
+        self.transposed = isinstance(self.linear, Conv1D)  # GPT-2's linear layer: its weight is in x out
+        if self.transposed:
+            self.in_features, self.out_features = self.linear.weight.shape
+        else:
+            self.in_features, self.out_features = self.linear.in_features, self.linear.out_features
 
     @staticmethod
     def fits(module: nn.Module) -> bool:

@@ -30,7 +30,7 @@ def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "defa
         for name, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items()
         if not name.rpartition(".")[2].startswith(model.base_model.prefix)
     }
-    ranks = {}
+    ranks, transposed = {}, False
     for name, module in model.named_modules():
         if isinstance(module, FactoredLayer) and module.has(adapter_name):
             left, right = (factor.detach() for factor in module.get_factors(adapter_name))
@@ -39,6 +39,7 @@ def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "defa
             weights[f"{name}.lora_B.weight"] = left[:, used].contiguous()
             weights[f"{name}.lora_A.weight"] = right[used].contiguous()
             ranks[name.removeprefix("base_model.model.")] = int(used.sum())
+            transposed |= module.transposed
     if not ranks:
         raise ValueError(f"adapter {adapter_name!r} is neither DCFT nor SoRA; nothing was converted")
     rank = max(ranks.values())
@@ -50,6 +51,7 @@ def save_as_lora(model: PeftModel, folder: str | Path, adapter_name: str = "defa
         alpha_pattern=dict(rank_pattern),
         target_modules=config.target_modules,
         exclude_modules=config.exclude_modules,
+        fan_in_fan_out=transposed,
         modules_to_save=config.modules_to_save,
         task_type=config.task_type,
         base_model_name_or_path=config.base_model_name_or_path,

@@ -128,16 +128,23 @@ class DcftModel(LinearTunerModel):
     prefix = "dcft_"
     tuner_layer_cls = DcftLayer
     _layers: list[DcftLayer] | None = None  # a cache, because searching all modules in each step is slow
+    _blocks: list[nn.Module]  # those that Transformers can checkpoint; found together with the layers
 
     def _create_and_replace(self, *args: Any, **kwargs: Any) -> None:
         super()._create_and_replace(*args, **kwargs)
         self._layers = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's forward pass; before it, the factors of all layers are built together."""
+        """The model's forward pass; before it, the factors of all layers are built together.
+
+        A checkpointed block is computed again in the backward pass, when ready factors are gone. So its layers build
+        their own, both times.
+        """
         if self._layers is None:
             self._layers = [module for module in self.modules() if isinstance(module, DcftLayer)]
-        _build_factors(self._layers)
+            self._blocks = [module for module in self.modules() if hasattr(module, "gradient_checkpointing")]
+        if not (self.training and any(block.gradient_checkpointing for block in self._blocks)):
+            _build_factors(self._layers)
         try:
             return super().forward(*args, **kwargs)
         finally:

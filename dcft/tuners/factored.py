@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from peft.tuners.tuners_utils import check_adapters_to_merge
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from transformers.pytorch_utils import Conv1D
 
 from dcft.tuners.base import LinearTunerLayer
 
@@ -113,7 +114,16 @@ def _output(rows: Tensor, weight: Tensor, bias: Tensor | None, left: Tensor, inn
 
 
 class FactoredLayer(LinearTunerLayer):
-    """A linear layer plus a low-rank update, `y = W x + left (right x)`; subclasses define the factors."""
+    """A linear layer plus a low-rank update, `y = W x + left (right x)`; subclasses define the factors.
+
+    The weight may be quantised (bitsandbytes, torchao): the layer then computes as alone, and the update is added.
+    """
+
+    adapts = "torch.nn.Linear and transformers' Conv1D only"
+
+    @staticmethod
+    def fits(module: nn.Module) -> bool:
+        return isinstance(module, (nn.Linear, Conv1D))
 
     def __init__(self, base_layer: nn.Module, adapter_name: str) -> None:
         super().__init__(base_layer, adapter_name)
@@ -144,6 +154,7 @@ class FactoredLayer(LinearTunerLayer):
             if not self.has(adapter_name):
                 continue
             delta = self.get_delta_weight(adapter_name).detach()
+            delta = delta.T if self.transposed else delta
             merged = (base_layer.weight.data.to(delta.dtype) + delta).to(base_layer.weight.dtype)
             if safe_merge and not torch.isfinite(merged).all():
                 raise ValueError(f"adapter {adapter_name} has NaN or infinite entries; nothing was merged")
@@ -221,8 +232,11 @@ def project(x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
 
 
 def _is_plain_linear(module: nn.Module) -> bool:
-    """Whether weight and bias describe the whole layer: no subclass (quantised), no other adapter, no hooks."""
-    return type(module) is nn.Linear and _has_no_hooks(module)
+    """Whether weight and bias describe the whole layer: no subclass, no other adapter, no hooks, not quantised.
+
+    bitsandbytes has layers of its own, torchao a tensor of its own in an `nn.Linear`.
+    """
+    return type(module) is nn.Linear and type(module.weight) in (nn.Parameter, Tensor) and _has_no_hooks(module)
 
 
 def _has_no_hooks(module: nn.Module) -> bool:

@@ -128,6 +128,7 @@ def test_settings_that_once_shared_a_name(method, first, second):
 def test_places_labels_and_trackers_do_not_count():
     base = configure("task=toy_cls", "model=tiny-bert")
     same = ["results.dir=elsewhere", "outputs.dir=elsewhere", "tracker=wandb", "eval.batch_size=7", "fsdp=true"]
+    same += ["train.accumulate=2", "train.checkpoint_layers=true"]
     assert configure("task=toy_cls", "model=tiny-bert", *same).cell == base.cell
 
 

@@ -20,8 +20,6 @@ KERNELS = (2, 4, 6, 8, 12)  # Table 4
 # AdaLoRA's section 4 names five matrices for its LoRA: all but the attention output.
 FIVE = ("query", "key", "value", "intermediate", "output")
 MATRICES = {TARGET_NAMES[name]: TARGETS[name] for name in TARGETS} | {"five matrices (no attention output)": FIVE}
-RANKED = {"lora": counts.lora, "lora_fa": counts.lora_fa, "adalora": counts.adalora, "sora": counts.sora}
-ADAPTERS = {"hadapter": counts.hadapter, "padapter": counts.padapter}
 LABELS = 2  # most GLUE tasks; the head is counted for them
 
 
@@ -40,30 +38,24 @@ def adapter_count(row: pd.Series) -> int | None:
         UserError: if kernel and stride do not cover a matrix.
     """
     shape, method = counts.SHAPES[row["model"]], row["method"]
-    if method == "full":
-        return counts.backbone(shape) + head_count(row)
-    if method == "bitfit":
-        return counts.bitfit(shape)
-    if method in ADAPTERS:
-        return None if pd.isna(row["bottleneck"]) else ADAPTERS[method](shape, int(row["bottleneck"]))
-    if method == "dcft":
-        try:
-            return counts.dcft(shape, TARGETS[row["targets"]], int(row["kernel"]), int(row["stride"]))
-        except ValueError as error:
-            raise UserError(f"{row['table']}.csv:{row['line']}: {error}") from error
-    return None if pd.isna(row["rank"]) else RANKED[method](shape, TARGETS[row["targets"]], int(row["rank"]))
+    knobs = {name: int(row[name]) for name in ("kernel", "stride", "rank", "bottleneck") if not pd.isna(row[name])}
+    try:
+        found = counts.of_method(shape, method, TARGETS.get(row["targets"], ()), knobs)
+    except ValueError as error:
+        raise UserError(f"{row['table']}.csv:{row['line']}: {error}") from error
+    return counts.backbone(shape) + head_count(row) if method == "full" else found
 
 
 def configurations(row: pd.Series) -> Iterator[tuple[str, int]]:
     """A small set of configurations of the row's method, each with its count: what the search below tries."""
     shape, method = counts.SHAPES[row["model"]], row["method"]
-    if method in RANKED:
+    if method in counts.RANKED:
         for name, matrices in MATRICES.items():
             for rank in RANKS:
-                yield f"r={rank} on {name}", RANKED[method](shape, matrices, rank)
-    elif method in ADAPTERS:
+                yield f"r={rank} on {name}", counts.RANKED[method](shape, matrices, rank)
+    elif method in counts.ADAPTERS:
         for bottleneck in BOTTLENECKS:
-            yield f"bottleneck {bottleneck}", ADAPTERS[method](shape, bottleneck)
+            yield f"bottleneck {bottleneck}", counts.ADAPTERS[method](shape, bottleneck)
     elif method == "dcft":
         for kernel in KERNELS:
             if all(fits(side, kernel, kernel) for side in (shape.hidden, shape.intermediate)):

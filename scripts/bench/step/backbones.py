@@ -23,10 +23,10 @@ _DEBERTA = {
     "position_biased_input": False,
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "deberta-v3-base": _DEBERTA | {"num_attention_heads": 12},
-    "deberta-v2-xxlarge": _DEBERTA | {"num_attention_heads": 24, "conv_kernel_size": 3, "conv_act": "gelu"},
-    "roberta-large": {"model_type": "roberta", "num_attention_heads": 16, "layer_norm_eps": 1e-5},
-    "minilm-l6": {"model_type": "bert", "num_attention_heads": 12},
+    "deberta-v3-base": _DEBERTA,
+    "deberta-v2-xxlarge": _DEBERTA | {"conv_kernel_size": 3, "conv_act": "gelu"},
+    "roberta-large": {"model_type": "roberta", "layer_norm_eps": 1e-5},
+    "minilm-l6": {"model_type": "bert"},
 }
 
 
@@ -45,6 +45,7 @@ def architecture(model: str) -> dict[str, Any]:
         "hidden_size": shape.hidden,
         "intermediate_size": shape.intermediate,
         "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
         "type_vocab_size": shape.token_types,
     }
     positions = {"max_position_embeddings": shape.positions} if shape.positions else {}  # DeBERTa's are relative
