@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.faults.conftest import ALL, CELL, difference, left
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")]
-OPERATIONS, MOMENTS = 40, 4  # of the choice
+OPERATIONS, MOMENTS = 12, 2  # of the choice
 PROMISE = "A killed run goes on and ends the same, bit for bit"
 
 
@@ -89,18 +89,14 @@ def straight(forks, tmp_path):
     return expected, ended["operations"], seconds
 
 
-def test_before_each_file_system_operation(forks, straight, tmp_path, tally):
-    expected, operations, _ = straight
+def test_a_killed_run(forks, straight, tmp_path, tally):
+    expected, operations, seconds = straight
     assert operations > 300
     chosen = range(1, operations + 1)
     if not ALL:
         chosen = random.Random(0).sample(chosen, OPERATIONS)
     lost = both(forks, tmp_path, expected, [{"operation": number} for number in chosen])
     tally(PROMISE, "SIGKILL before a file-system operation", len(chosen), lost)
-
-
-def test_at_random_moments(forks, straight, tmp_path, tally):
-    expected, _, seconds = straight
     moments = 20 if ALL else MOMENTS
     times = [random.Random(number).uniform(0, seconds) for number in range(moments)]
     lost = both(forks, tmp_path, expected, [{"seconds": moment} for moment in times])

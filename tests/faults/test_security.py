@@ -65,8 +65,10 @@ def test_no_secret_reaches_a_file(tmp_path, script, tally):
         "an address in a setting": [*RUN, f"data.root={REMOTE}"],
         "an address in a table's setting": [*table, f"+data.root={REMOTE}"],
     }
+    chosen = list(commands) if ALL else ["a table", "an address in a setting"]
     lost = []
-    for name, arguments in commands.items():
+    for name in chosen:
+        arguments = commands[name]
         done, _ = start(arguments, folder, WANDB_MODE="offline", **SECRETS)
         refused = "address" in name
         if (done.returncode == 0) == (refused or "failed" in name) or SECRET in done.stdout + done.stderr:
@@ -74,7 +76,7 @@ def test_no_secret_reaches_a_file(tmp_path, script, tally):
     assert script("report", "--results", folder / "results").returncode == 0
     assert list(folder.glob("outputs/runs/*/wandb/offline-run-*/*.wandb"))
     lost += leaks(folder)
-    tally("No secret is written or printed", "secrets in the environment, a remote or a setting", len(commands), lost)
+    tally("No secret is written or printed", "secrets in the environment, a remote or a setting", len(chosen), lost)
 
 
 class Payload:
