@@ -72,7 +72,9 @@ def _local_files(request: Request) -> list[Path]:
         files += [root / name for task in request.table["columns"] for name in _task_files(task, request).values()]
     if weights := request.place("model.path"):
         files += weight_files(weights)
-    return files
+    rows = [request.table["base"], *request.table["rows"], *request.trials, request.given]
+    starts = {one["model.init_from"] for one in rows if one.get("model.init_from")}
+    return files + [file for start in sorted(starts) for file in sorted(Path(start).glob("*.safetensors"))]
 
 
 def _task_files(task: str, request: Request) -> dict[str, str]:
