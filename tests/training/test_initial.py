@@ -1,5 +1,6 @@
 """`model.init_from`: a run starts with the trained weights of another cell, and only of one that fits."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from dcft.config.cell import RunConfig
 from dcft.errors import UserError
-from dcft.results import records, starts
+from dcft.results import records, starts, sweeps
 from dcft.training import prepare
 from dcft.training.methods import SPAN_HEAD, is_part
 from dcft.training.run import run_cell
-from tests.conftest import ADALORA_SHORT, SHORT, configure
+from tests.conftest import ADALORA_SHORT, ROOT, SHORT, configure
+from tests.training.test_distributed import torchrun
+from tests.training.test_resume import TEN_STEPS, assert_same_run, folders, watched
 
 TINY = ["model=tiny-bert", *SHORT]
 
@@ -160,3 +163,45 @@ def test_a_folder_without_a_record_is_held_against_its_adapter(trained, tmp_path
     (folder / "adapter_model.safetensors").write_bytes(b"damaged")
     with pytest.raises(UserError, match="adapter_model.safetensors cannot be read"):
         run_cell(trained("task=toy_pair", start))
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    both = []
+    for name in ("interrupted", "straight"):
+        source = configure(*TEN_STEPS, "train.max_steps=2", *folders(tmp_path, name))
+        run_cell(source)
+        both.append(configure(*TEN_STEPS, f"model.init_from={source.cell}", *folders(tmp_path, name)))
+    watched(both[0], monkeypatch, stop=7)
+    assert_same_run(*both, monkeypatch)
+
+
+@pytest.mark.slow
+def test_two_processes_start_from_the_same_weights(tmp_path):
+    source = configure(*TINY, "task=toy_cls", f"results.dir={tmp_path}/results", f"outputs.dir={tmp_path}/outputs")
+    run_cell(source)
+    done = torchrun(tmp_path, ROOT / "run.py", *TINY, "task=toy_pair", f"model.init_from={source.cell}")
+    assert done.returncode == 0, done.stderr
+    record = records.read(tmp_path / done.stdout.splitlines()[-1])
+    assert record.hardware["processes"] == 2
+    assert record.model_source.identity["init_from"] == source.cell
+
+
+def test_a_table_waits_for_the_cells_that_its_cells_start_from(script, tmp_path):
+    source = configure(*TINY, "task=toy_cls", "method=lora", "results.dir=results", "outputs.dir=outputs")
+    row = {"method": "lora", "model.init_from": source.cell}
+    table = {"caption": "Started", "base": {"model": "tiny-bert"}, "columns": ["toy_pair"], "rows": [row]}
+    (tmp_path / "mine" / "table").mkdir(parents=True)
+    (tmp_path / "mine" / "table" / "started.yaml").write_text(
+        "# @package _global_\ndefaults: [base/sweep]\ntable: " + json.dumps(table)
+    )
+    command = ["table=started", f"hydra.searchpath=[{tmp_path}/mine]", *SHORT]
+    plan = script("run", *command, "dry=true")
+    assert f"cannot run 1 cell: model.init_from={source.cell} has no record in results/runs; train it: " in plan.stdout
+    assert script("run", *command).stderr.startswith(f"error: nothing to run: model.init_from={source.cell} has no rec")
+    run_cell(source)
+    assert "1 cells, 0 done, 1 to run" in script("run", *command, "dry=true").stdout
+    (cell,) = sweeps.read(next(tmp_path.glob("results/sweeps/*.json"))).cells
+    assert cell.name == configure(*cell.overrides).cell
+    run_cell(configure(*cell.overrides))
+    shutil.rmtree(tmp_path / "outputs")  # a clone has records alone
+    assert "1 cells, 1 done, 0 to run" in script("run", *command, "dry=true").stdout
