@@ -25,7 +25,6 @@ from dcft.errors import UserError, printable, shown
 from dcft.results import atomic, frames, predictions, records
 from dcft.results.record import Record, from_json, json_schema
 from dcft.views import run
-from dcft.views.tables.csv import escape
 
 
 def select(results: Path, filters: list[str]) -> list[dict[str, Any]]:
@@ -55,6 +54,8 @@ def list_(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """One row a run, as CSV or Parquet."""
+    from dcft.views.tables.csv import escape  # loads pandas
+
     frame = frames.table(select(arguments.results, arguments.filters))
     if arguments.parquet:
         atomic.write(arguments.parquet, frame.to_parquet(index=False))
@@ -78,7 +79,7 @@ def show(arguments: argparse.Namespace) -> None:
     except (UserError, HydraException) as error:
         given, line = {}, f"none: {explain(error)}"
     differing = {key: value for key, value in given.items() if key not in overrides.CHOICES}
-    run.show(record, path, arguments.results, differing, line)
+    run.show(record, path, differing, line)
 
 
 def find(results: Path, name: str) -> Path:

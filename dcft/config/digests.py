@@ -1,6 +1,7 @@
 """Data and weights by content: digests of files, versions of packages, revisions of the Hub."""
 
 import hashlib
+import os
 import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -50,13 +51,18 @@ def start_identity(init_from: str) -> str | dict[str, str]:
     """
     if cell := start_cell(init_from):
         return cell
-    files = sorted(Path(init_from).glob("*.safetensors"))
+    files = start_files(Path(init_from))
     if not files:
         raise UserError(
             f"model.init_from={shown(init_from)} is neither the name of a cell nor a folder with *.safetensors; "
             "`python scripts/records.py list` has the names"
         )
     return {path.name: file_digest(path) for path in files}
+
+
+def start_files(folder: Path) -> list[Path]:
+    """The weights of a trained model; empty if the path is no folder, or cannot be one."""
+    return sorted(folder.glob("*.safetensors")) if os.path.isdir(folder) else []
 
 
 def start_cell(init_from: str) -> str | None:

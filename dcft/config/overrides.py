@@ -5,7 +5,7 @@ from typing import Any
 
 from dcft.config.arguments import written
 from dcft.config.build import build
-from dcft.config.cell import DEFAULTS, counts, identity
+from dcft.config.cell import DEFAULTS, NOT_PART, counts, identity
 from dcft.config.compose import Composer
 from dcft.config.flatten import flatten
 from dcft.config.schema import KNOBS
@@ -13,7 +13,7 @@ from dcft.errors import UserError
 
 CHOICES = ("task", "model", "method")
 DECIDING = ("preset", *KNOBS, "seed")  # other settings follow them, so they are given first
-SOURCES = ("data.root", "model.path", "model.init_from")  # count by content, and are needed to run
+SOURCES = tuple(f"{name}." for name, why in NOT_PART.items() if why.startswith("counts by content"))
 
 
 def overrides(settings: dict[str, Any]) -> dict[str, Any]:
@@ -42,10 +42,11 @@ def overrides(settings: dict[str, Any]) -> dict[str, Any]:
         now = composed()
         flat = DEFAULTS | flatten(now)
         differing = {
-            key: value
+            key if key in flat else f"+{key}": value
             for key, value in wanted.items()
-            if (counts(key) or key in SOURCES) and key not in given and flat.get(key, value) != value
+            if (counts(key) or f"{key}.".startswith(SOURCES)) and flat.get(key) != value
         }
+        differing = {key: value for key, value in differing.items() if key not in given and f"+{key}" not in given}
         if not differing:
             break
         given |= differing

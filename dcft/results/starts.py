@@ -13,7 +13,7 @@ from typing import Any
 from hydra.errors import HydraException
 
 from dcft.config.cell import RunConfig
-from dcft.config.digests import model_identity, start_cell, start_identity
+from dcft.config.digests import model_identity, start_cell, start_files, start_identity
 from dcft.config.flatten import flatten
 from dcft.config.overrides import command, overrides
 from dcft.config.schema import used_knobs
@@ -48,7 +48,7 @@ def require(config: RunConfig) -> None:
     if cell := start_cell(start):
         record = _record(config, cell)
         _require_same(config, record)
-        if not any(folder(config).glob("*.safetensors")):
+        if not start_files(folder(config)):
             raise UserError(
                 f"{_said(config)}: its record is there and its weights are not in {folder(config)}; copy them "
                 f"there, or delete the record and train it again: {_of_record(record)}"

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dcft.config.cell import RunConfig
+from dcft.config.digests import start_files
 from dcft.errors import UserError
 from dcft.results import starts
 from dcft.training.methods import SPAN_HEAD, is_part
@@ -46,7 +47,7 @@ def load(model: nn.Module, config: RunConfig) -> None:
 
 def _read(place: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for file in sorted(place.glob("*.safetensors")):
+    for file in start_files(place):
         try:
             tensors |= load_file(file)
         except (SafetensorError, OSError) as error:

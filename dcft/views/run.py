@@ -15,15 +15,12 @@ from dcft.results.costs import COSTS
 from dcft.results.record import Record
 
 
-def show(
-    record: Record, path: Path, results: Path, given: dict[str, Any], command: str, console: Console | None = None
-) -> None:
+def show(record: Record, path: Path, given: dict[str, Any], command: str, console: Console | None = None) -> None:
     """Print settings, scores, history, costs and places of one run.
 
     Args:
         record: of the run.
-        path: of the record.
-        results: the folder of the predictions.
+        path: of the record, in its place below a results folder.
         given: the settings that differ from the defaults, by dotted name.
         command: the one that repeats the run, or why there is none.
         console: where to print; None: the terminal, or 110 columns of a file.
@@ -42,7 +39,10 @@ def show(
     _pairs(console, "scores, in percent", _scores(record))
     _history(console, record)
     _pairs(console, "costs", _costs(record))
-    answers, model = predictions.path_of(results, record), Path(record.config["outputs"]["dir"], "runs", record.cell)
+    answers, model = (
+        predictions.path_of(path.parents[3], record),
+        Path(record.config["outputs"]["dir"], "runs", record.cell),
+    )
     places = {"record": path, "predictions": answers, "model": model / "model"}
     _pairs(console, "places", {name: f"{p}{'' if p.exists() else ' (not there)'}" for name, p in places.items()})
     _pairs(console, "the command that repeats it", {"": command})
