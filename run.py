@@ -7,7 +7,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from dcft.cli import explain
+from dcft.cli import explain, pipe
 from dcft.config import arguments
 from dcft.config.build import build
 from dcft.errors import RunFailed, UserError
@@ -41,8 +41,9 @@ def main() -> None:
     show_traceback = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors over instead of printing its own pages
     try:
-        arguments.parse(get_args_parser().parse_known_args()[0].overrides)
-        cell()
+        with pipe():
+            arguments.parse(get_args_parser().parse_known_args()[0].overrides)
+            cell()
     except KeyboardInterrupt as stop:
         distributed.interrupt(str(stop) or "interrupted; the same command goes on from the last checkpoint")
     except Exception as error:

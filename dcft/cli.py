@@ -1,8 +1,10 @@
 """Commands: errors that the user can mend become one line on stderr and status 1."""
 
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
@@ -12,14 +14,31 @@ from dcft.errors import RunFailed, UserError, printable, quoted, shown
 
 
 def command(main: Callable[[], None]) -> None:
-    """Run a script's `main`: an error that the user can mend is one line on stderr and status 1."""
+    """Run a script's `main`: an error that the user can mend is one line on stderr and status 1.
+
+    So is the end of a pipe (`... | head`), without a line.
+    """
     try:
-        main()
+        with pipe():
+            main()
     except Exception as error:
         line = explain(error)
         if line is None:
             raise
         sys.exit(f"error: {line}")
+
+
+@contextmanager
+def pipe() -> Iterator[None]:
+    """End with status 1 and without a word when nobody reads the output any more."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # else Python finds out at its end, and says so
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
+        sys.exit(1)
 
 
 def explain(error: Exception) -> str | None:

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from dcft.config.conf import CONF
 from dcft.errors import UserError, quoted, shown
 
 CHOICE = re.compile(r"\w[\w.+=-]{0,99}")  # the name of a file in a folder of conf/
+PLAIN = re.compile(r"[A-Za-z_/][\w./-]*")  # text that needs no quotes
+WORDS = ("null", "true", "false", "nan", "inf")  # text that Hydra would read as another value
 
 
 def parse(arguments: Iterable[str]) -> list[Override]:
@@ -44,3 +46,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(entry) for entry in value]
     return value if value is None or isinstance(value, (bool, int, float, dict)) else str(getattr(value, "text", value))
+
+
+def written(value: Any) -> str:
+    """A value as the command line has it: null, true, 1e-3, [a,b], text (quoted where Hydra needs it)."""
+    return Override._get_value_element_as_str(_hydra(value))
+
+
+def _hydra(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_hydra(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _hydra(entry) for key, entry in value.items()}
+    if isinstance(value, str) and (not PLAIN.fullmatch(value) or value.lower() in WORDS):
+        return QuotedString(value, Quote.single)
+    return value

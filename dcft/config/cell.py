@@ -42,6 +42,7 @@ NOT_PART = {
     "model.package": _WEIGHTS,
     "model.random": _WEIGHTS,
     "model.path": _WEIGHTS,
+    "model.init_from": _WEIGHTS,
     "model.matrices": "the adapted ones count, as target_modules",
     "targets": "counts as target_modules",
     "kernel": _KNOB,
@@ -166,7 +167,7 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
     part = {
         key: value
         for key, value in flatten(settings).items()
-        if _counts(key) and (key not in DEFAULTS or value != DEFAULTS[key])
+        if counts(key) and (key not in DEFAULTS or value != DEFAULTS[key])
     }
     if settings["task"]["kind"] == "span":  # the head of such a model has another name
         part.pop("model.head")
@@ -179,7 +180,7 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _counts(key: str) -> bool:
+def counts(key: str) -> bool:
     """Whether a setting, by its dotted name, counts for a cell's name."""
     return not any(f"{key}.".startswith(f"{name}.") for name in NOT_PART)
 

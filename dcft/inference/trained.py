@@ -54,9 +54,9 @@ def find(what: str, results: Path, data_root: str | None = None) -> Source:
         record = records.read_anywhere(exported)
     elif folder.is_dir():
         folder = folder if folder.name == "model" else folder / "model"
-        record = records.find(folder.absolute().parent.name, results)
+        record = records.read(records.find(results, folder.absolute().parent.name))
     else:
-        record = records.find(what, results)
+        record = records.read(records.find(results, what))
     config = from_record(record.config)
     if not folder.is_dir():
         folder = config.work_dir / "model"

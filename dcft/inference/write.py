@@ -37,4 +37,7 @@ def predictions(table: pd.DataFrame, path: Path | None) -> None:
     elif path.suffix == ".jsonl":
         atomic.write(path, table.to_json(orient="records", lines=True, force_ascii=False))
     else:
-        atomic.write(path, json.dumps(dict(zip(map(str, table["id"]), table["prediction"].tolist())), indent=1) + "\n")
+        atomic.write(
+            path,
+            json.dumps(dict(zip(map(str, table["id"]), table["prediction"].tolist(), strict=True)), indent=1) + "\n",
+        )

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from dcft.config.cell import cell_name
+from dcft.config.digests import start_cell
 from dcft.results import protocols
 from dcft.results.evaluation import STRICT, Count, Evaluation, Metrics, Percent, Seconds, score
 from dcft.results.upgrade import upgrade
@@ -159,6 +160,9 @@ class Record:
         for key in ("task", "model", "method"):
             _require(self.config[key]["name"] == getattr(self, key), f"{key} is not that of its config")
         _require(self.config["seed"] == self.seed, "seed is not that of its config")
+        if start := self.config["model"].get("init_from"):
+            stated = self.model_source.identity.get("init_from")
+            _require(stated == (start_cell(start) or stated), f"config.model.init_from is not cell {stated}")
         name = cell_name(self.config, self.data_source.identity, self.model_source.identity)
         _require(name == self.cell, f"its content is that of cell {name}")
         steps = [entry.step for entry in self.history]

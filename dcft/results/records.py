@@ -98,27 +98,23 @@ def read_anywhere(path: Path) -> Record:
         raise UserError(f"{path} is no record: {error}") from error
 
 
-def find(what: str, results: Path) -> Record:
-    """The record of a cell.
-
-    Args:
-        what: the path of the record, or the cell's name or the beginning of it, if no other begins so.
-        results: folder of the records.
+def find(results: Path, name: str) -> Path:
+    """The record of a path, of a cell's name or of the beginning of one.
 
     Raises:
-        UserError: if there is none, or more than one.
+        UserError: if there is none, or names of several cells begin so.
     """
-    if what.endswith(".json"):
-        return read_anywhere(Path(what))
-    paths = sorted(path for path in (results / "runs").glob("*/*/*.json") if path.name.startswith(what))
-    paths = [path for path in paths if path.stem == what] or paths
-    if len(paths) != 1:
-        names = "; ".join(path.stem for path in paths[:3])
-        found = (
-            f"{len(paths)} records begin so ({names}{', ...' if len(paths) > 3 else ''})" if paths else "no such record"
-        )
-        raise UserError(f"{shown(what)}: {found} in {results / 'runs'}; give the name of one")
-    return read(paths[0])
+    if name.endswith(".json") and Path(name).is_file():
+        return Path(name)
+    found = sorted(path for path in (results / "runs").glob("*/*/*.json") if path.stem.startswith(name))
+    exact = [path for path in found if path.stem == name]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if found:
+        examples = ", ".join(path.stem for path in found[:3])
+        raise UserError(f"{shown(name)} begins the names of {len(found)} cells ({examples}, ...); give more of one")
+    advice = "python scripts/records.py list --results FOLDER has all names"
+    raise UserError(f"{shown(name)}: no record in {results / 'runs'} has a name that begins so; {advice}")
 
 
 def read_all(results: Path) -> tuple[dict[str, Record], list[BadRecord]]:

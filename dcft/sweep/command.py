@@ -38,10 +38,11 @@ def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
     if not chosen:
         raise UserError("only= and methods= leave no cell of this table; leave one of them out")
     problems = {cell.command: cell.problem for cell in chosen if cell.problem}
+    todo = [cell for cell in chosen if cell.name and store.status(cell) in TO_RUN]
+    problems |= preflight.check_starts(todo)
     if request.dry:
         _show_plan(sweep, chosen, problems, store, Estimator(store.results))
         return
-    todo = [cell for cell in chosen if cell.name and store.status(cell) in TO_RUN]
     problems |= preflight.check(todo)
     _show_problems(problems)
     if len(problems) == len(chosen):

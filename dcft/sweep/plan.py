@@ -16,7 +16,7 @@ from dcft.config.build import build
 from dcft.config.cell import RunConfig, record_place
 from dcft.config.compose import Composer
 from dcft.config.conf import CONF
-from dcft.config.digests import weight_files
+from dcft.config.digests import start_files, weight_files
 from dcft.config.schema import KNOBS, used_knobs
 from dcft.errors import UserError
 from dcft.results import sweeps
@@ -76,7 +76,9 @@ def _local_files(request: Request) -> list[Path]:
         files += [root / name for task in request.table["columns"] for name in _task_files(task, request).values()]
     if weights := request.place("model.path"):
         files += weight_files(weights)
-    return files
+    rows = [request.table["base"], *request.table["rows"], *request.trials, request.given]
+    starts = {one["model.init_from"] for one in rows if one.get("model.init_from")}
+    return files + [file for start in sorted(starts) for file in start_files(Path(start))]
 
 
 def _task_files(task: str, request: Request) -> dict[str, str]:

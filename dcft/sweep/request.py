@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from dcft.config.arguments import parse, plain
+from dcft.config.arguments import parse, plain, written
 from dcft.config.build import refuse_passwords
 from dcft.config.compose import SEARCH_PATH
 from dcft.config.conf import CONF
@@ -49,8 +48,7 @@ class Request:
     @property
     def search_path(self) -> list[str]:
         """The override by which a cell finds files outside of conf/; empty without such folders."""
-        folders = ",".join(map(_quoted, self.folders))
-        return [f"{SEARCH_PATH}=[{folders}]"] if folders else []
+        return [f"{SEARCH_PATH}={written([*map(str, self.folders)])}"] if self.folders else []
 
     def place(self, key: str) -> Path | None:
         """Where files lie: one of `PLACES`, from the command line, the table or conf/config.yaml."""
@@ -138,12 +136,6 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
         folders=list(folders),
         trials=tune.trials(table, given),
     )
-
-
-def _quoted(folder: Path) -> str:
-    """A path as Hydra reads it within a list."""
-    path = str(folder)
-    return path if re.fullmatch(r"[\w./-]+", path) else "'" + path.replace("'", r"\'") + "'"
 
 
 def _values_of(override: Override) -> list[Any] | None:

@@ -71,18 +71,19 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
     if config.method.peft is not None:
         model = _adapt(model, config, head)
     for name, parameter in model.named_parameters():
-        if _is_part(name, config.method.freeze):
+        if is_part(name, config.method.freeze):
             parameter.requires_grad = False
         elif config.method.trainable is not None:
-            parameter.requires_grad = _is_part(name, head) or name.endswith(tuple(config.method.trainable))
+            parameter.requires_grad = is_part(name, head) or name.endswith(tuple(config.method.trainable))
     hooks = _hooks(model, config)
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
-    in_head = sum(n for name, n in trained.items() if _is_part(name, head))
+    in_head = sum(n for name, n in trained.items() if is_part(name, head))
     trainable = sum(trained.values())
     return Prepared(model, hooks, Params(trainable - in_head, in_head, trainable, total))
 
 
-def _is_part(name: str, modules: list[str]) -> bool:
+def is_part(name: str, modules: list[str]) -> bool:
+    """Whether a parameter, by its dotted name, lies in one of the modules."""
     return not set(name.split(".")).isdisjoint(modules)
 
 

@@ -13,7 +13,7 @@ from dcft.data import batches, encode, hub
 from dcft.errors import UserError
 from dcft.results import storage
 from dcft.results.record import Flops, Tokens
-from dcft.training import checkpoints, counting, distributed, methods
+from dcft.training import checkpoints, counting, distributed, initial, methods
 from dcft.training.answers import Keeper
 from dcft.training.progress import ProgressBar
 from dcft.training.scoring import Scorer
@@ -50,6 +50,8 @@ def prepare(config: RunConfig, callbacks: list[TrainerCallback]) -> Prepared:
     backbone = distributed.first_alone(lambda: load.load_backbone(config))
     layers = load.layers(backbone.model)
     model = methods.prepare(backbone.model, config)
+    if config.model.init_from:
+        initial.load(model.model, config)
     if config.compile:
         compilation.use(layers)
     if config.fsdp and model.hooks.callbacks:  # they hold parameters that FSDP replaces by its shards

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from dcft.backbones import device
 from dcft.config.cell import RunConfig
 from dcft.errors import RunFailed, UserError
-from dcft.results import predictions, protocols, provenance, records, storage
+from dcft.results import predictions, protocols, provenance, records, starts, storage
 from dcft.results.record import Predictions, Record
 from dcft.tracking import mirror
 from dcft.training import answers, checkpoints, distributed, prepare, recording
@@ -41,6 +41,7 @@ def run_cell(config: RunConfig) -> Path:
     path = config.record_path
     if distributed.from_first(lambda: _is_done(config)):
         return path
+    distributed.from_first(lambda: starts.require(config))
     prepare.check_processes(config)
     device.check(config)
     preemption = Preemption()

@@ -89,8 +89,10 @@ def test_the_name_changes_exactly_when_the_run_could(method, task):
     config = configure(f"task={task}", "model=tiny-deberta", f"method={method}")
     settings = flatten(dataclasses.asdict(config)) | {"method.trainable": config.method.trainable, "task.header": None}
     for name, value in settings.items():
-        if name in ("task.toy", "model.path", "model.package", "targets") or name.startswith("recipe_source"):
-            continue  # sources that are not there; `targets` has its own test
+        if name in ("task.toy", "model.path", "model.init_from", "model.package", "targets") or name.startswith(
+            "recipe_source"
+        ):
+            continue  # sources that are not there; `targets` and `init_from` have their own tests
         counts = within(name, PART | READ | {"model.random"}) and not within(name, TASKS[task])
         adapts = config.method.peft is not None and "target_modules" not in config.method.peft
         counts = counts or (within(name, {"model.matrices"}) and adapts)

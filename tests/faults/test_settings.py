@@ -256,6 +256,12 @@ COMMANDS = [
     *(["tables", "table7", "--data-root", value] for value in ("/nowhere", "", "x" * 300)),
     *(["figures", value] for value in ("../x", "a\nb", "")),
     *(["figures", "--cost", "x"], ["records", "x"], ["records", "check", "--results", "x" * 300]),
+    *(["records", "show", value] for value in ("../x", "a\nb", "", "*", "x" * 300 + ".json")),
+    *(["records", "list", value] for value in ("x", "x=1", "task=3", "=", "~task", "seed='\x1b'")),
+    *(
+        ["records", "export", *place]
+        for place in (["--csv", "/dev/null/x"], ["--parquet", "x" * 300], ["--csv", "x" * 300])
+    ),
     *(["audit", "--paper", "/nowhere"], ["audit", "--paper", "x" * 300], ["audit", "--out", "/dev/null/x"]),
     *(["dashboard", "--results", "/dev/null/x"], ["dashboard", "--project", "../x"]),
 ]
