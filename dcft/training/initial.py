@@ -1,6 +1,6 @@
 """Start from trained weights (`model.init_from`): the adapter, or the whole backbone where a method has none.
 
-The head stays as it was drawn, as in LoRA's official code, whose `--lora_path` holds the adapter's tensors alone.
+The head stays as it was drawn, whatever the source's task (docs/design.md).
 """
 
 from pathlib import Path
