@@ -13,7 +13,7 @@ SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $
 	$(if $(JOBS),hydra.launcher.n_jobs=$(JOBS)) $(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans tables figures report bench gpu test test-all faults lint audit audit-deps dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans tables figures report submission bench gpu test test-all faults lint audit audit-deps dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -66,6 +66,11 @@ dashboard: setup  ## the W&B workspace and report, or their JSON without a login
 tables: setup  ## render tables from records and the paper's figures: NAME= VIEW= PROTOCOL= BASELINE= DATA= RESULTS=
 	$(RUN) scripts/tables.py $(NAME) $(if $(VIEW),--view $(VIEW)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
 		$(if $(BASELINE),--baseline "$(BASELINE)") $(if $(DATA),--data-root $(DATA)) $(if $(RESULTS),--results $(RESULTS))
+
+submission: setup  ## glue.zip for gluebenchmark.com from a method's best cells: METHOD= MODEL= PROTOCOL= DATA= FILL=1 RESULTS=
+	$(RUN) scripts/submission.py $(or $(METHOD),dcft) $(if $(MODEL),--model $(MODEL)) \
+		$(if $(PROTOCOL),--protocol $(PROTOCOL)) $(if $(DATA),--data-root "$(DATA)") $(if $(FILL),--fill) \
+		$(if $(RESULTS),--results $(RESULTS) --output $(RESULTS)/submission)
 
 figures: setup  ## draw figures from records and the paper's numbers, PDF and PNG: NAME= RESULTS=
 	$(RUN) scripts/figures.py $(NAME) $(if $(RESULTS),--results $(RESULTS))

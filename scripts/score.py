@@ -23,9 +23,8 @@ def main() -> None:
     differ = False
     for name, (recorded, now) in score.compare(source).items():
         differ |= recorded != now
-        print(
-            f"{name:<28} record {_shown(recorded)}  now {_shown(now)}  {'differs' if recorded != now else 'the same'}"
-        )
+        verdict = "the same" if recorded == now else "differs"
+        print(f"{name:<28} record {_shown(recorded)}  now {_shown(now)}  {verdict}")
     if differ:
         raise SystemExit(1)
 

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "tracking": {"errors", "config", "results"},
     "views": {"errors", "config", "results", "paper"},
     "training": {"errors", "tuners", "config", "data", "backbones", "results", "tracking"},
+    "inference": {"errors", "cli", "tuners", "config", "data", "backbones", "results", "training"},
     "sweep": {"errors", "config", "data", "paper", "results", "views"},
     "errors": set(),
     "cli": {"errors", "config"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from torch import Tensor, nn
 
 from dcft.tuners.factored import FactoredLayer
 
@@ -40,6 +40,29 @@ def use(model: nn.Module, kind: str) -> None:
         if getattr(attention, "share_att_key", False):
             attention.share_att_key = False
             attention.__class__ = _with_base_queries(type(attention))
+
+
+def own_projections(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of position queries that have the frozen projection, as transformers names them without sharing.
+
+    With them, and with the keys' adapted projection for position keys, a plain DeBERTa of `share_att_key=False`
+    computes the same. Call it before adapters are merged.
+
+    Args:
+        model: a backbone on which `use` has been called.
+
+    Returns:
+        Copies of weights and biases by their name in the backbone; empty where queries share their projection.
+    """
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, _BaseQueries):
+            layer: Any = module
+            projection = layer.query_proj
+            base = projection.get_base_layer() if isinstance(projection, BaseTunerLayer) else projection
+            for kind, tensor in base.named_parameters():
+                found[f"{name}.pos_query_proj.{kind}"] = tensor.detach().clone()
+    return found
 
 
 class _BaseQueries:

@@ -38,6 +38,7 @@ NOT_PART = {
     "data.root": _DATA,
     "model.title": "a heading of tables",
     "model.substitute": "a label of tables",
+    "model.license": "a line of model cards",
     "model.hub": _WEIGHTS,
     "model.package": _WEIGHTS,
     "model.random": _WEIGHTS,

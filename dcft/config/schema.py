@@ -94,6 +94,7 @@ class Model:
     random: dict[str, Any] | None = None  # architecture of a randomly initialised model
     path: Filled | None = None  # local folder with config, weights and tokenizer
     init_from: Filled | None = None  # a finished cell, or a folder of a trained model, whose weights a run starts with
+    license: str | None = None  # of the weights, as model cards name it
     substitute: bool = False  # not a backbone of the paper: labelled wherever its numbers show
 
 

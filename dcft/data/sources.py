@@ -1,7 +1,7 @@
 """Where data come from: the Hub at a pinned revision, a folder with the official files, or the toy generator."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import Dataset, load_dataset
@@ -71,6 +71,12 @@ def load_test(config: RunConfig) -> dict[str, Dataset]:
     names = {split: name for split, name in task.hub.splits.items() if split.startswith("dev")}
     splits = {split.replace("dev", "test"): name.replace("validation", "test") for split, name in names.items()}
     return {split: rows.remove_columns("label") for split, rows in _from_hub(task, splits).items()}
+
+
+def load_diagnostic(task: Task) -> dict[str, Dataset]:
+    """GLUE's diagnostic sentences, which have MNLI's columns, from the Hub: `ax`."""
+    described = replace(task, hub=replace(task.hub, name="ax"))
+    return {"ax": _from_hub(described, {"ax": "test"})["ax"].remove_columns("label")}
 
 
 def _reject_or_note_incomplete(config: RunConfig, rows: dict[str, int]) -> None:

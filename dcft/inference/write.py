@@ -37,7 +37,5 @@ def predictions(table: pd.DataFrame, path: Path | None) -> None:
     elif path.suffix == ".jsonl":
         atomic.write(path, table.to_json(orient="records", lines=True, force_ascii=False))
     else:
-        atomic.write(
-            path,
-            json.dumps(dict(zip(map(str, table["id"]), table["prediction"].tolist(), strict=True)), indent=1) + "\n",
-        )
+        by_id = table.set_index(table["id"].astype(str))["prediction"].to_dict()
+        atomic.write(path, json.dumps(by_id, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -165,5 +166,27 @@ def wandb(address: str) -> Callable[[Request], Reply]:
             },
         }
         return as_json({"data": data})
+
+    return answer
+
+
+def upload(address: str, taken: dict[str, bytes]) -> Callable[[Request], Reply]:
+    """A Hub at this address that takes a new model repository and one commit of small files, which are put into `taken` by name."""
+
+    def answer(request: Request) -> Reply:
+        action = request.path.rpartition("/")[2]
+        if request.path == "/api/repos/create":
+            return as_json({"url": f"{address}/me/model", "id": json.loads(request.body)["name"]})
+        if "/preupload/" in request.path:
+            named = json.loads(request.body)["files"]
+            return as_json({"files": [{**file, "uploadMode": "regular", "shouldIgnore": False} for file in named]})
+        if "/commit/" in request.path:
+            lines = [json.loads(line) for line in request.body.splitlines()]
+            for line in (line["value"] for line in lines if line["key"] == "file"):
+                taken[line["path"]] = b64decode(line["content"])
+            return as_json(
+                {"commitUrl": f"{address}/me/model/commit/{COMMIT}", "commitOid": COMMIT, "pullRequestUrl": None}
+            )
+        return as_json({} if action == "validate-yaml" else {"id": "me/model", "sha": COMMIT, "siblings": []})
 
     return answer
