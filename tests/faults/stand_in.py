@@ -171,7 +171,7 @@ def wandb(address: str) -> Callable[[Request], Reply]:
 
 
 def upload(address: str, taken: dict[str, bytes]) -> Callable[[Request], Reply]:
-    """A Hub at this address that takes a new model repository and one commit of small files, which are put into `taken` by name."""
+    """A Hub at this address that takes one commit of small files into a new repository, and puts them into `taken`."""
 
     def answer(request: Request) -> Reply:
         action = request.path.rpartition("/")[2]

@@ -2,7 +2,10 @@
 
 import copy
 import json
+import os
 import re
+import subprocess
+import sys
 
 import peft
 import pytest
@@ -119,6 +122,19 @@ def train_and_save(quantised, dequantised, config, folder, rtol=1e-4):
         again = peft.PeftModel.from_pretrained(bare, folder).eval()
         torch.testing.assert_close(again(words).logits, expected)
     return model
+
+
+@pytest.mark.slow
+def test_int8_weights_in_an_environment_with_torchao(tmp_path):
+    """The tests below, where torchao is: PEFT imports it into every process, so it lies in a folder of its own."""
+    install = ["install", "-q", "--no-deps", "--target", tmp_path, "-c", ROOT / "constraints.txt", "torchao"]
+    if subprocess.run([sys.executable, "-m", "pip", *install], capture_output=True).returncode:
+        pytest.skip("pip cannot install torchao")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", __file__, "-k", "of_torchao"]
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    ended = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert re.search(r"[1-9]\d* passed", ended.stdout), ended.stdout
+    assert not re.search("failed|skipped", ended.stdout.splitlines()[-1]), ended.stdout
 
 
 @pytest.mark.parametrize("kind", TUNERS)
