@@ -20,6 +20,7 @@ from tests.conftest import ROOT, SHORT
 from tests.fixtures.change import change
 from tests.fixtures.make import RESULTS
 
+ALL_NAMES = "python scripts/records.py list --results FOLDER has all names"
 HOSTILE = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", 'a,"b"', "\u202etxt.exe")
 
 
@@ -124,7 +125,7 @@ def test_a_run_on_one_page(script, cell):
     ("name", "reason"),
     [
         ("cola.deberta-v3-base.full", "error: 'cola.deberta-v3-base.full' begins the names of 2 cells (cola.deberta"),
-        ("nothing", "error: nothing: no record in results/runs has a name that begins so; `list` has all names\n"),
+        ("nothing", f"error: nothing: no record in results/runs has a name that begins so; {ALL_NAMES}\n"),
     ],
 )
 def test_a_name_that_is_not_one_cell_is_refused(script, results, name, reason):
