@@ -130,7 +130,7 @@ def test_int8_weights_in_an_environment_with_torchao(tmp_path):
     install = ["install", "-q", "--no-deps", "--target", tmp_path, "-c", ROOT / "constraints.txt", "torchao"]
     if subprocess.run([sys.executable, "-m", "pip", *install], capture_output=True).returncode:
         pytest.skip("pip cannot install torchao")
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", __file__, "-k", "of_torchao"]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", __file__, "-k", "of_torchao"]
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     ended = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
     assert re.search(r"[1-9]\d* passed", ended.stdout), ended.stdout
