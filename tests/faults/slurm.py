@@ -82,7 +82,7 @@ def cluster(folder: Path) -> Iterator[None]:
         for name in ("slurmctld", "slurmd")
     ]
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while "idle" not in subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True).stdout:
             if time.monotonic() > deadline:
                 logs = [path.read_text()[-500:] for path in folder.glob("*.log")]

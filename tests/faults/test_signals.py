@@ -108,8 +108,8 @@ LAUNCHERS = {
 def test_a_sweep(launcher, tmp_path, script, tally):
     if launcher != "local":
         pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
-    table = [ROOT / "run.py", "table=demo", "model=tiny-bert", "only=toy_cls", "methods=dcft", *LONG[2:]]
-    table += LAUNCHERS[launcher]
+    table = [ROOT / "run.py", "table=demo", "model=tiny-bert", "only=toy_cls", "methods=dcft", *LONG[3:]]
+    table += [*LAUNCHERS[launcher], "train.max_steps=5000"]  # no cell may end before the signal
     process = start(tmp_path, *table)
     folder = tmp_path / "outputs"
     deadline = time.monotonic() + 400

@@ -4,6 +4,7 @@ The local launcher is in test_command, Slurm in tests/faults/test_slurm.py.
 """
 
 import json
+import signal
 
 import joblib
 import pytest
@@ -46,6 +47,7 @@ def test_a_node_that_joined_a_ray_cluster_runs_cells_in_the_sweep_s_folder(comma
 
     (tmp_path / "node").mkdir()
     monkeypatch.chdir(tmp_path / "node")
+    handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
@@ -54,5 +56,6 @@ def test_a_node_that_joined_a_ray_cluster_runs_cells_in_the_sweep_s_folder(comma
         ended = command(*PAIR, "methods=lora", "hydra/launcher=ray", *ray)
     finally:
         cluster.shutdown()
+        signal.signal(signal.SIGTERM, handler)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert len(stored(tmp_path)) == 1
