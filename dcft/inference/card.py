@@ -1,17 +1,18 @@
 """The model card of an export: what the model is, how it scored, how to use it and how to repeat it."""
 
 import shlex
-from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from hydra.errors import HydraException
 
+from dcft.backbones import position_queries
 from dcft.cli import explain
 from dcft.config import overrides
 from dcft.errors import UserError, printable
-from dcft.inference.trained import Source
+from dcft.inference.trained import Source, Trained
 from dcft.results import protocols
 from dcft.results.record import Record
+from dcft.training.methods import head_of
 
 METRICS = {"matthews": "matthews_correlation", "spearman": "spearmanr"}  # our names -> the Hub's, where they differ
 PAPER = "https://arxiv.org/abs/2503.01419"
@@ -22,14 +23,14 @@ LOADED_BY = {
 }
 
 
-def model_card(source: Source, form: str, folder: Path) -> ModelCard:
+def model_card(trained: Trained, form: str) -> ModelCard:
     """The card of an export.
 
     Args:
-        source: the cell.
+        trained: the cell's model; only that of an adapter is looked at.
         form: adapter, lora or merged.
-        folder: of the export; its files are named.
     """
+    source = trained.source
     config, record = source.config, source.record
     base = config.model.hub.id if record.model_source.source == "hub" else None
     data = ModelCardData(
@@ -43,12 +44,12 @@ def model_card(source: Source, form: str, folder: Path) -> ModelCard:
         model_name=record.cell,
         eval_results=_results(source),
     )
-    sections = [_what(source, form), _scores(record), "## Use\n\n" + _use(source, form), _repeat(source)]
+    sections = [_what(source, form), _scores(record), "## Use\n\n" + _use(trained, form), _repeat(source)]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n# {record.cell}\n\n" + "\n\n".join(sections) + "\n")
 
 
 def _results(source: Source) -> list[EvalResult]:
-    """The score on dev, for leaderboards; generated data are no data set there, but are named."""
+    """The score metrics on dev, in the form that the Hub reads; generated data are named as what they are."""
     task, record = source.config.task, source.record
     return [
         EvalResult(
@@ -56,7 +57,7 @@ def _results(source: Source) -> list[EvalResult]:
             dataset_type=task.hub.path or "toy",
             dataset_name=task.title,
             dataset_config=task.hub.name,
-            dataset_split=task.hub.splits.get(f"dev{name.partition('_')[2] and '_mismatched'}", "dev"),
+            dataset_split=task.hub.splits.get("dev_mismatched" if name.endswith("_mismatched") else "dev", "dev"),
             dataset_revision=task.hub.revision if record.data_source.source == "hub" else None,
             metric_type=METRICS.get(name, name),
             metric_value=round(value, 4),
@@ -69,12 +70,11 @@ def _results(source: Source) -> list[EvalResult]:
 
 def _what(source: Source, form: str) -> str:
     config, record = source.config, source.record
+    merged = config.method.peft is not None
     kinds = {
         "adapter": "A PEFT adapter with its head",
         "lora": "A LoRA with its head, computed exactly from the adapter that was trained",
-        "merged": "A plain Transformers model with the adapter merged"
-        if config.method.peft
-        else "A Transformers model",
+        "merged": "A plain Transformers model with the adapter merged" if merged else "A Transformers model",
     }
     lines = [
         f"{kinds[form]}: {config.method.title} on {config.model.title} for {config.task.title}, seed {record.seed}. "
@@ -101,7 +101,8 @@ def _scores(record: Record) -> str:
     return "## Scores\n\n" + note + "\n\n" + "\n".join(rows)
 
 
-def _use(source: Source, form: str) -> str:
+def _use(trained: Trained, form: str) -> str:
+    source = trained.source
     config = source.config
     auto = f"AutoModelFor{LOADED_BY[config.task.kind]}"
     labels = {"classification": len(config.task.labels), "regression": 1}.get(config.task.kind)
@@ -116,19 +117,13 @@ def _use(source: Source, form: str) -> str:
     notes = ["```python", *code, "```"]
     if labels and config.task.labels:
         notes += ["", f"Classes in order: {', '.join(config.task.labels)}."]
-    if form == "adapter" and config.method.position_queries == "base" and "deberta" in config.model.name:
+    if form == "adapter" and position_queries.own_projections(trained.model):
         notes += ["", "Then call `dcft.backbones.position_queries.use(model, 'base')`, from a checkout of the suite."]
     if form == "lora":
-        notes += [
-            "",
-            f"The head ({', '.join(_head(source))}) is part of the folder (`modules_to_save`). Servers that take",
-        ]
+        head = ", ".join(head_of(config))
+        notes += ["", f"The head ({head}) is part of the folder (`modules_to_save`). Servers that take"]
         notes += ["LoRA weights alone, such as vLLM, refuse it: give them the merged model."]
     return "\n".join(notes)
-
-
-def _head(source: Source) -> list[str]:
-    return ["qa_outputs"] if source.config.task.kind == "span" else source.config.model.head
 
 
 def _base(source: Source, auto: str, count: str) -> list[str]:

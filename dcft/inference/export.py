@@ -39,7 +39,7 @@ def export(trained: Trained, form: str, folder: Path) -> None:
             FORMS[form](trained, written)
             trained.tokenizer.save_pretrained(written)
             (written / RECORD).write_text(to_json(trained.source.record), encoding="utf-8")
-            card.model_card(trained.source, form, written).save(written / "README.md")
+            card.model_card(trained, form).save(written / "README.md")
             if folder.is_dir():
                 folder.rmdir()
             written.rename(folder)

@@ -1,5 +1,7 @@
 """What a trained model says of rows: its raw outputs, and these as words, numbers or texts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -11,9 +13,10 @@ from dcft.config.schema import Task
 from dcft.data import batches, encode
 from dcft.data.squad import predict_answers
 from dcft.inference.trained import Trained
+from dcft.training.outputs import Row, per_row, together
 from dcft.tuners.factored import merged
 
-Outputs = np.ndarray | tuple[list[np.ndarray], list[np.ndarray]]
+Outputs = np.ndarray | tuple[Sequence[np.ndarray], ...]
 
 
 def encoded(trained: Trained, rows: dict[str, Dataset]) -> Dataset:
@@ -36,21 +39,17 @@ def outputs(trained: Trained, tokens: Dataset) -> Outputs:
         Logits, `rows x classes`; for spans the start and the end logits of each window.
     """
     config, model = trained.source.config, trained.model
+    span = config.task.kind == "span"
     rows = batches.Rows(encode.inputs(tokens), trained.tokenizer)
     order, sizes = batches.by_length(rows, config.eval.batch_size)
     device = next(model.parameters()).device
-    columns: list[list[np.ndarray]] = []
+    by_order: list[Row] = []
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
     with merged(model), lean_attention.constant_weights(model), autocast:
         for inputs in batches.loader(rows, batches.ProcessBatches(order, sizes, 0, 1), device.type == "cuda"):
             answer = model(**{name: part.to(device) for name, part in inputs.items()})
-            parts = (answer.start_logits, answer.end_logits) if config.task.kind == "span" else (answer.logits,)
-            columns += zip(*(part.float().cpu().numpy() for part in parts), strict=True)
-    by_row: list = [None] * len(rows)
-    for row, found in zip(order, columns, strict=True):
-        by_row[row] = found
-    first, *rest = (list(part) for part in zip(*by_row, strict=True))
-    return (first, rest[0]) if rest else np.stack(first)
+            by_order += per_row((answer.start_logits, answer.end_logits) if span else answer.logits)
+    return together([by_order[place] for place in np.argsort(order)])
 
 
 def table(task: Task, rows: dict[str, Dataset], tokens: Dataset, found: Outputs) -> pd.DataFrame:

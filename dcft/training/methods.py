@@ -67,7 +67,7 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
         UserError: if the method's settings do not fit it or the backbone.
     """
     total = sum(parameter.numel() for parameter in model.parameters())
-    head = SPAN_HEAD if config.task.kind == "span" else config.model.head
+    head = head_of(config)
     if config.method.peft is not None:
         model = _adapt(model, config, head)
     for name, parameter in model.named_parameters():
@@ -80,6 +80,11 @@ def prepare(model: PreTrainedModel, config: RunConfig) -> Prepared:
     in_head = sum(n for name, n in trained.items() if is_part(name, head))
     trainable = sum(trained.values())
     return Prepared(model, hooks, Params(trainable - in_head, in_head, trainable, total))
+
+
+def head_of(config: RunConfig) -> list[str]:
+    """The modules that are new for the task, train with every method and are saved with the adapter."""
+    return SPAN_HEAD if config.task.kind == "span" else config.model.head
 
 
 def is_part(name: str, modules: list[str]) -> bool:

@@ -22,6 +22,7 @@ from dcft.training import checkpoints, distributed
 from dcft.training.answers import Keeper
 from dcft.training.history import evaluations
 from dcft.training.methods import Hooks
+from dcft.training.outputs import per_row, together
 from dcft.training.scoring import Scorer
 from dcft.tuners.factored import merged
 
@@ -148,8 +149,7 @@ class CellTrainer(Trainer):
                 loss, logits, _ = self.prediction_step(self.model, inputs, prediction_loss_only=False)
                 rows = process_batches.rows(batch)
                 loss_sum += loss.item() * rows
-                columns = [part.float().cpu().numpy() for part in (logits if isinstance(logits, tuple) else (logits,))]
-                outputs += list(zip(*columns, strict=True))[:rows]
+                outputs += per_row(logits)[:rows]
         by_row = [None] * len(self.eval_dataset)
         gathered = distributed.gather((loss_sum, outputs))
         for process, (_, process_outputs) in enumerate(gathered):
@@ -157,8 +157,7 @@ class CellTrainer(Trainer):
             rows = [row for batch, batch_rows in enumerate(share) for row in batch_rows[: share.rows(batch)]]
             for row, output in zip(rows, process_outputs, strict=True):
                 by_row[row] = output
-        columns = tuple(zip(*by_row, strict=True))
-        return sum(part for part, _ in gathered) / len(by_row), columns if len(columns) > 1 else np.stack(columns[0])
+        return sum(part for part, _ in gathered) / len(by_row), together(by_row)
 
     def _share(self, process: int) -> ProcessBatches:
         """The rows of each batch of an evaluation that one process computes."""
