@@ -19,6 +19,8 @@ from dcft.sweep import workers
 from dcft.sweep.estimate import duration
 from dcft.sweep.workers import Worker
 
+POLL = 1.0  # seconds; a signal may come just before a wait begins, and its handler runs only after the wait
+
 
 class LocalLauncher(Launcher):
     """Runs for each job what a person would type: `python run.py OVERRIDES`."""
@@ -44,7 +46,7 @@ class LocalLauncher(Launcher):
                     worker, job = idle.pop(0), waiting.popleft()
                     worker.begin(f"[{job + 1}/{total}]", list(job_overrides[job]))
                     busy[worker.connection] = worker, job
-                for connection in wait(busy):
+                for connection in wait(busy, POLL):
                     worker, job = busy.pop(connection)
                     if (error := worker.end()) is not None:
                         returns[job].status = JobStatus.FAILED

@@ -25,7 +25,8 @@ SWEEP = "A signal ends a sweep's cells in good order, and leaves no process"
 def start(folder, *command):
     folder.mkdir(exist_ok=True)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, *map(str, command)], cwd=folder, env=os.environ, **pipes)
+    words = [sys.executable, "-X", "faulthandler", *map(str, command)]
+    return subprocess.Popen(words, cwd=folder, env=os.environ, **pipes)
 
 
 def wait_for_step(process, text="step    100"):
@@ -38,7 +39,11 @@ def wait_for_step(process, text="step    100"):
 def ended(process):
     """Status, seconds and last line of a process that got a signal."""
     started = time.monotonic()
-    _, errors = process.communicate(timeout=120)
+    try:
+        _, errors = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # the fault handler tells where it hangs
+        raise AssertionError("\n".join(process.communicate())) from None
     lines = errors.splitlines()
     return process.returncode, time.monotonic() - started, lines[-1] if lines else ""
 
