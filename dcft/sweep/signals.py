@@ -51,10 +51,12 @@ def passed_on(cells: Sequence[Cell], store: Store) -> Iterator[None]:
         raise KeyboardInterrupt(f"interrupted: {done} of {len(cells)} cells done; the same command goes on")
 
     before = {number: signal.signal(number, end) for number in Interrupted.SIGNALS}
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), QUIET]))
+    warnings = os.environ.get("PYTHONWARNINGS", "")
+    os.environ["PYTHONWARNINGS"] = f"{warnings},{QUIET}" if warnings else QUIET
     try:
         yield
     finally:
+        os.environ["PYTHONWARNINGS"] = warnings
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -63,9 +65,11 @@ def _started() -> list[psutil.Process]:
     """Every process that this one, or one of those, has started, without Python's resource trackers.
 
     A resource tracker frees the semaphores of processes that were killed, and then ends. Python starts a killed tracker
-    anew, which knows no semaphore and prints a traceback for each.
+    anew, which knows no semaphore and prints a traceback for each. A worker's command may name it too,
+    in a filter of warnings.
     """
-    return [child for child in psutil.Process().children(recursive=True) if "resource_tracker" not in _command(child)]
+    tracker = "resource_tracker import main"
+    return [child for child in psutil.Process().children(recursive=True) if tracker not in _command(child)]
 
 
 def _command(process: psutil.Process) -> str:

@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 
+from dcft.sweep.signals import QUIET
 from tests.conftest import ROOT
 from tests.faults.conftest import ALL, difference, left
 
@@ -110,7 +111,8 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_sweep(launcher, tmp_path, script, tally):
+def test_a_sweep(launcher, tmp_path, script, tally, monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", QUIET)  # as in a sweep that another sweep started: workers get it as an option
     if launcher != "local":
         pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     table = [ROOT / "run.py", "table=demo", "model=tiny-bert", "only=toy_cls", "methods=dcft", *LONG[3:]]
