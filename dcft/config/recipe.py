@@ -97,7 +97,7 @@ def _resolve(name: str, *, _root_: DictConfig) -> Any:
     found = Recipe(cast(dict[str, Any], OmegaConf.to_container(_root_))).find(name)
     if found is None:
         raise InterpolationKeyError(f"the recipe has no {name} for preset={_root_.preset}")
-    return found.value
+    return OmegaConf.create(found.value) if isinstance(found.value, list) else found.value
 
 
 OmegaConf.register_new_resolver("recipe", _resolve, replace=True)

@@ -189,6 +189,12 @@ def check(task, model, method, preset):
     return True
 
 
+def test_a_whole_configuration_with_a_list_is_resolved():
+    config = OmegaConf.create(composer()(["task=stsb", "method=sora"]))
+    OmegaConf.resolve(config)
+    assert config.method.sparsity.thresholds == [3e-4]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_value_is_its_source_s(preset):
     """Each task, backbone and method beside a few of the others."""
