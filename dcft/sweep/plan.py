@@ -51,16 +51,18 @@ def load_plan(request: Request) -> Sweep:
 
 
 def _digest(request: Request) -> str:
-    """Of everything that the cells' names depend on; local files by size and time instead of content."""
+    """Of everything that the cells' names depend on, other tables left out; local files by size and time."""
     package = Path(__file__).parent.parent
-    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir())  # a folder may hold other things, too
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"table"}  # a folder may hold other things, too
+    folders = [folder / group for folder in [CONF, *request.folders] for group in sorted(groups)]
     sources = [
-        *sorted(CONF.rglob("*.yaml")),
-        *(path for folder in request.folders for group in groups for path in sorted((folder / group).rglob("*.yaml"))),
+        CONF / "config.yaml",
+        *(path for folder in folders for path in sorted(folder.rglob("*.yaml"))),
         *sorted(path for name in SOURCES for path in package.glob(name)),
     ]
     content = {
         "sources": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
+        "table": request.table,
         "overrides": [*request.overrides, *request.search_path],
         "seeds": request.seeds,
         "files": [[str(path), *_stamp(path)] for path in _local_files(request)],

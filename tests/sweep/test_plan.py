@@ -1,6 +1,7 @@
 """Plans of the paper's tables: which cells they have, which they share, and that nothing goes unnoticed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dcft.config.conf import CONF
 from dcft.errors import UserError
 from dcft.paper import printed as published
 from dcft.results import sweeps
@@ -208,6 +210,18 @@ def test_a_plan_is_kept_until_something_changes(tmp_path, monkeypatch):
     (rte / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n1\ta\tc\tentailment\n")
     third = plan.load_plan(asked(*arguments))
     assert {c.name for c in third.cells}.isdisjoint({c.name for c in second.cells if c.name}), "other data, same cell"
+
+
+def test_a_plan_depends_on_its_own_table_and_on_no_other(tmp_path, monkeypatch):
+    conf = shutil.copytree(CONF, tmp_path / "conf")
+    monkeypatch.setattr(plan, "CONF", conf)
+    table5 = asked("table=table5")
+    before = plan._digest(table5)
+    (conf / "table" / "new.yaml").write_text("table: {}\n")
+    assert plan._digest(table5) == before
+    assert plan._digest(replace(table5, table=table5.table | {"caption": "another"})) != before
+    (conf / "task" / "new.yaml").write_text("name: new\n")
+    assert plan._digest(table5) != before
 
 
 def test_a_plan_of_another_version_is_made_anew(tmp_path):
