@@ -9,13 +9,16 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(RUN) -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt
 PYTEST := $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 TABLES := table1 table2 table3 table4 table5 table6
+# What the results page needs: short tables of MiniLM-L6, or the paper's tables of another backbone.
+SHORT  := minilm_rates minilm_lora minilm_stride minilm_kernel minilm_targets minilm_ablation
+CLAIMS  = $(if $(filter-out minilm-l6,$(MODEL)),table1 table4 table5 table6 ablation,$(SHORT))
 # Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
 SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $(SEEDS),"seeds=$(SEEDS)") \
 	$(if $(ONLY),"only=$(ONLY)") $(if $(METHODS),"methods=$(METHODS)") $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) \
 	$(if $(JOBS),hydra.launcher.n_jobs=$(JOBS)) $(if $(filter-out 0 false no,$(DRY)),dry=true) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo $(TABLES) plans tables figures report submission bench gpu test test-all faults lint audit audit-deps dashboard
+.PHONY: help setup setup-all demo $(TABLES) plans results tables figures report submission bench gpu test test-all faults lint audit audit-deps dashboard
 
 help:  ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(TABLES\)):.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(TABLES\)/table1-6/; s/:.*## /\t/' | expand -t 12
@@ -64,6 +67,10 @@ audit-deps: setup  ## look the pinned versions up in PyPI's list of known vulner
 dashboard: setup  ## the W&B workspace and report, or their JSON without a login; PROJECT= ENTITY= RESULTS=
 	@$(RUN) scripts/dashboard.py $(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) \
 		$(if $(RESULTS),--results $(RESULTS))
+
+results: setup  ## the page on the paper's claims, from records; with DATA= or MODEL= run what is missing first; DRY=1 and the rest as table1
+	@$(if $(MODEL)$(DATA),for table in $(CLAIMS); do $(RUN) run.py table=$$table $(strip $(SWEEP)) || exit; done)
+	@$(if $(filter-out 0 false no,$(DRY)),,$(RUN) scripts/results.py $(if $(MODEL),--model $(MODEL)))
 
 tables: setup  ## render tables from records and the paper's figures: NAME= VIEW= PROTOCOL= BASELINE= DATA= RESULTS=
 	$(RUN) scripts/tables.py $(NAME) $(if $(VIEW),--view $(VIEW)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \

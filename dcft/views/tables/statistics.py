@@ -6,6 +6,7 @@ from dcft.results.outcomes import Outcomes
 from dcft.results.significance import Comparison, Sample
 from dcft.views.tables import notes
 from dcft.views.tables.grid import Column, Grid, Group, Line, Part, Row, Value, decimal, plain
+from dcft.views.tables.text import p_value
 
 AVERAGE = "average"
 AGAINST = "Minus the baseline"
@@ -165,12 +166,8 @@ def _against(outcomes: Outcomes, evidence: Evidence, row: int, baseline: int, ta
         corrected = evidence.corrected[row, task]
         values["difference_interval"] = _interval(found.interval, "+")
         values["wins"] = plain("" if found.wins is None else f"{found.wins:.2f}", found.wins)
-        values |= {"p": plain(_p(found.p), found.p), "holm": plain(_p(corrected), corrected)}
+        values |= {"p": plain(p_value(found.p), found.p), "holm": plain(p_value(corrected), corrected)}
     return values
-
-
-def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
 def _interval(bounds: tuple[float, float], sign: str = "") -> Value:

@@ -22,3 +22,8 @@ def few(words: list[str]) -> str:
     """The first few of many, and how many more there are."""
     more = [f"{len(words) - NAMED} more"] if len(words) > NAMED else []
     return "; ".join(words[:NAMED] + more)
+
+
+def p_value(p: float) -> str:
+    """A p value with three decimals, or its order of magnitude below 0.001."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"

@@ -1,0 +1,165 @@
+"""The paper's claims that runs can touch: which rows of which table each one compares.
+
+Statements and sections are those of results/paper/claims.csv; the paper is arXiv 2503.01419.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+SIZES = ("DCFT (d=4)", "DCFT (d=6)", "DCFT (d=8)", "DCFT (d=12)")
+SUBSTITUTE = "minilm-l6"  # has short tables of its own; any other backbone has the paper's
+TABLES = {  # by topic: the short table, and the paper's
+    "lora": ("minilm_lora", "table1"),
+    "stride": ("minilm_stride", "table5"),
+    "kernel": ("minilm_kernel", "table4"),
+    "targets": ("minilm_targets", "table6"),
+    "ablation": ("minilm_ablation", "ablation"),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One claim: `ours` has the higher score, the shorter time or the higher curve than each of `theirs`."""
+
+    title: str
+    section: str  # of the paper
+    claim: str  # its words
+    topic: str  # a key of `TABLES`
+    ours: str  # title of a row
+    theirs: tuple[str, ...]
+    quantity: str = "score"  # a key of `compare.QUANTITIES`
+    tasks: tuple[str, ...] = ()  # empty: all of the table, and the verdict is on their average
+    printed: bool = True  # whether the paper prints the quantity for these rows
+
+    def table(self, model: str) -> str:
+        """The table of conf/table that asks the question of a backbone."""
+        return TABLES[self.topic][model != SUBSTITUTE]
+
+
+# How the rows of our tables are read in the paper's: the knobs of results/paper.
+PRINTED: dict[str, dict[str, Any]] = {
+    "LoRA (r=1)": {"method": "lora", "rank": 1},
+    **{f"DCFT (d={d})": {"method": "dcft", "kernel": d, "stride": d, "targets": "all"} for d in (2, 4, 6, 8, 12)},
+    **{f"DCFT (s={s})": {"method": "dcft", "kernel": 8, "stride": s} for s in (1, 2, 4, 8)},
+    **{
+        f"DCFT ({title})": {"method": "dcft", "targets": targets}
+        for title, targets in (("Q,K", "qk"), ("Q,V", "qv"), ("Q,K,V", "qkv"), ("Q,K,V,O", "qkvo"), ("all", "all"))
+    },
+}
+QUESTIONS = (
+    Question(
+        "DCFT against LoRA of rank 1",
+        "4.2",
+        "on the base model, DCFT outperforms the baselines in most tasks",
+        "lora",
+        "DCFT (d=8)",
+        ("LoRA (r=1)",),
+    ),
+    Question(
+        "DCFT with d=2 against LoRA of rank 1",
+        "4.2",
+        "on the base model, DCFT outperforms the baselines in most tasks",
+        "lora",
+        "DCFT (d=2)",
+        ("LoRA (r=1)",),
+    ),
+    Question(
+        "DCFT against LoRA at the learning rates of Table 9",
+        "4.2",
+        "on the base model, DCFT outperforms the baselines in most tasks",
+        "lora",
+        "DCFT (d=8), rate of Table 9",
+        ("LoRA (r=1), rate of Table 9",),
+        printed=False,
+    ),
+    Question(
+        "Training time against LoRA",
+        "4.6",
+        "fewer parameters ... significantly reduced gradient computations at each step",
+        "lora",
+        "DCFT (d=8)",
+        ("LoRA (r=1)",),
+        quantity="training time",
+        printed=False,
+    ),
+    Question(
+        "Convergence against LoRA",
+        "4.6",
+        "DCFT converges faster than LoRA due to having fewer parameters",
+        "lora",
+        "DCFT (d=8)",
+        ("LoRA (r=1)",),
+        quantity="learning curve",
+        printed=False,
+    ),
+    Question(
+        "Stride: scores",
+        "4.5",
+        "when the step size equals the kernel size, the model achieves the optimal results",
+        "stride",
+        "DCFT (s=8)",
+        ("DCFT (s=4)", "DCFT (s=2)", "DCFT (s=1)"),
+    ),
+    Question(
+        "Stride: training time",
+        "4.5",
+        "As the step size decreases, the training time progressively increases",
+        "stride",
+        "DCFT (s=8)",
+        ("DCFT (s=4)", "DCFT (s=2)", "DCFT (s=1)"),
+        quantity="training time",
+    ),
+    Question(
+        "Kernel size: scores",
+        "4.4",
+        "When using a kernel size of (d = 2), the model achieves the best average results",
+        "kernel",
+        "DCFT (d=2)",
+        SIZES,
+    ),
+    Question(
+        "Kernel size: training time",
+        "4.4",
+        "the model trains fastest ... when using a kernel size of (d = 8)",
+        "kernel",
+        "DCFT (d=8)",
+        ("DCFT (d=2)", "DCFT (d=4)", "DCFT (d=6)", "DCFT (d=12)"),
+        quantity="training time",
+    ),
+    Question(
+        "Kernel size: convergence",
+        "3.2.2",
+        "When a larger convolution kernel (d = 8) is used, ... accelerates model convergence",
+        "kernel",
+        "DCFT (d=8)",
+        ("DCFT (d=2)", "DCFT (d=4)"),
+        quantity="learning curve",
+        printed=False,
+    ),
+    Question(
+        "Adapted matrices",
+        "4.7",
+        "applying it to all weight matrices achieves the best results",
+        "targets",
+        "DCFT (all)",
+        ("DCFT (Q,K)", "DCFT (Q,V)", "DCFT (Q,K,V)", "DCFT (Q,K,V,O)"),
+    ),
+    Question(
+        "Adapted matrices on STS-B",
+        "4.7",
+        "the matrices Q, K, V, O ... achieving the best results on the STS-B dataset",
+        "targets",
+        "DCFT (Q,K,V,O)",
+        ("DCFT (Q,K)", "DCFT (Q,V)", "DCFT (Q,K,V)", "DCFT (all)"),
+        tasks=("stsb",),
+    ),
+    Question(
+        "Orthogonality",
+        "C",
+        "the orthogonal training strategy helps prevent overfitting, making the model more robust",
+        "ablation",
+        "DCFT (d=8)",
+        ("no orthogonality",),
+        printed=False,
+    ),
+)

@@ -1,0 +1,39 @@
+"""What the comparisons of a question support, in words."""
+
+from dcft.views.claims.compare import Difference
+from dcft.views.claims.questions import Question
+
+SUPPORTED, REFUTED, UNTOLD, UNMEASURED = "supported", "not supported", "cannot be told", "not measured yet"
+LEVEL = 0.05
+
+
+def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
+    """The verdict on a claim, and the counts that it follows from.
+
+    A claim is supported if every comparison is significant in its favour, and not supported if one is significant
+    against it. A claimed difference in time that is printed, not significant here, and outside our interval is not
+    supported either. Anything else cannot be told.
+
+    Args:
+        found: the comparisons that decide, one with each of `question.theirs` that was measured, `holm` given.
+    """
+    if not found:
+        return UNMEASURED, ""
+    sign = -1 if question.quantity == "training time" else 1
+    significant = [one for one in found if one.holm < LEVEL]
+    good = sum(one.mean * sign > 0 for one in significant)
+    bad = len(significant) - good
+    words = f"{good} of {len(found)} comparisons significant for the claim, {bad} against"
+    if left := len(question.theirs) - len(found):
+        words += f"; {left} not measured yet"
+    if bad:
+        return REFUTED, words
+    if good == len(question.theirs):
+        return SUPPORTED, words
+    if sign < 0 and (outside := [one.theirs for one in found if _excludes_printed(one)]):
+        return REFUTED, f"{words}; the printed difference lies outside the interval: {', '.join(outside)}"
+    return UNTOLD, words
+
+
+def _excludes_printed(one: Difference) -> bool:
+    return one.holm >= LEVEL and one.printed is not None and not one.interval[0] <= one.printed <= one.interval[1]

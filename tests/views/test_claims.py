@@ -1,0 +1,157 @@
+"""The results page: differences and intervals by hand, verdicts that follow from them, and blanks."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from dcft.errors import UserError
+from dcft.results import atomic, predictions
+from dcft.views import claims
+from dcft.views.claims.compare import Difference
+from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES
+from dcft.views.claims.verdict import verdict
+from tests.conftest import ROOT, composer
+from tests.fixtures.make import LOCAL, record, row, sweep
+
+STRIDES = (8, 4, 2, 1)
+SEEDS = [6, 7, 8]
+ROWS = 400
+ACCURACY, TIME, CURVE = "Stride: scores", "Stride: training time", "Convergence against LoRA"
+QUESTION = {question.title: question for question in QUESTIONS}
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write the stride table with these shares of right answers and hours; returns what the page says of it."""
+
+    def write(right: dict[int, float], hours: dict[int, float] | None = None, without=()) -> str:
+        knobs = [{"kernel": 8, "stride": s, "targets": "all"} for s in STRIDES]
+        rows = [row(f"DCFT (s={k['stride']})", "dcft", SUBSTITUTE, k) for k in knobs]
+        planned = sweep("minilm_stride", "Strides", ["mrpc", "rte"], rows, SEEDS, LOCAL)
+        planned.write(tmp_path)
+        draw = np.random.default_rng(0)
+        labels = draw.integers(0, 2, ROWS)
+        for cell in planned.cells:
+            stride = STRIDES[cell.row]
+            if (stride, cell.seed) in without:
+                continue
+            content = record(planned, cell, LOCAL, 7_488, (hours or {}).get(stride, 1.0))
+            wrong = draw.random(ROWS) > right[stride]
+            answers = pa.table(
+                {"split": ["dev"] * ROWS, "label": labels, "prediction": np.where(wrong, 1 - labels, labels)}
+            )
+            place = tmp_path / cell.record.replace("runs", "predictions", 1).replace(".json", ".parquet")
+            steps = [entry["step"] for entry in content["history"]]
+            kept = predictions.write(place, dict.fromkeys(steps, answers))
+            content["predictions"] = {"sha256": kept.sha256, "steps": kept.steps}
+            content["hardware"] = {"cpu": "a processor", "cores": 2, "threads": 1}
+            atomic.write(tmp_path / cell.record, json.dumps(content))
+        return claims.page(tmp_path)
+
+    return write
+
+
+def section(page: str, title: str) -> str:
+    return page.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def line(page: str, *beginning: str) -> list[str]:
+    """The cells of the only line of a table that begins like this."""
+    [found] = [text for text in page.splitlines() if text.startswith("| " + " | ".join(beginning) + " |")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_a_large_difference_is_found_and_the_claim_supported(written):
+    page = written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6})
+    assert line(page, ACCURACY)[2:] == ["**supported**", "3 of 3 comparisons significant for the claim, 0 against"]
+    _, _, printed, ours, interval, _, corrected, seeds, items = line(
+        section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "Avg."
+    )
+    low, high = map(float, interval.split(" to "))
+    assert low < 35 < high
+    assert high - low < 12
+    assert float(ours) == pytest.approx(35, abs=4)
+    assert (float(corrected) < 0.001, seeds, items) == (True, "3", f"{2 * ROWS}")
+    assert printed == "+0.12", "Table 5: (90.93 - 90.69 + 88.45 - 88.45) / 2"
+
+
+def test_equal_rows_cannot_be_told_and_a_worse_one_refutes(written):
+    assert line(written(dict.fromkeys(STRIDES, 0.8)), ACCURACY)[2] == "**cannot be told**"
+    page = written({8: 0.8, 4: 0.8, 2: 0.8, 1: 0.95})
+    assert line(page, ACCURACY)[2] == "**not supported**"
+
+
+def test_times_are_ratios_by_a_paired_test_over_seeds(written, tmp_path):
+    page = written(dict.fromkeys(STRIDES, 0.8), {8: 1.0, 4: 1.5, 2: 2.0, 1: 3.0})
+    assert line(page, TIME)[2] == "**supported**"
+    found = {}
+    for path in (tmp_path / "runs" / SUBSTITUTE / "rte").glob("*.json"):
+        content = json.loads(path.read_text())
+        found[content["config"]["method"]["tag"], content["seed"]] = content["time"]["train_s"]
+    tags = sorted({tag for tag, _ in found}, key=lambda tag: found[tag, 6])  # s=8 takes the least, s=1 the most
+    logs = np.log([found[tags[0], seed] / found[tags[-1], seed] for seed in SEEDS])
+    half = stats.t.ppf(0.975, 2) * logs.std(ddof=1) / np.sqrt(3)
+    expected = [f"{100 * np.expm1(x):+.2f}" for x in (logs.mean(), logs.mean() - half, logs.mean() + half)]
+    cells = line(section(page, TIME), "DCFT (s=8) − DCFT (s=1)", "RTE")
+    assert [cells[3], *cells[4].split(" to ")] == expected
+    assert float(cells[2]) == pytest.approx(100 * (1.08 / 1.62 - 1), abs=0.01), "Table 5"
+
+
+def test_equal_times_refute_a_printed_slowdown(written):
+    page = written(dict.fromkeys(STRIDES, 0.8), dict.fromkeys(STRIDES, 1.0))
+    _, _, word, why = line(page, TIME)
+    assert word == "**not supported**"
+    assert why.endswith("the printed difference lies outside the interval: DCFT (s=4), DCFT (s=2), DCFT (s=1)")
+
+
+def test_what_is_missing_is_said(written):
+    page = written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6}, without=[(1, 7)])
+    assert line(page, ACCURACY)[2:] == [
+        "**cannot be told**",
+        "2 of 2 comparisons significant for the claim, 0 against; 1 not measured yet",
+    ]
+    assert line(page, CURVE)[2] == "**not measured yet**"
+    assert "22 of 24" in page
+
+
+def test_one_task_of_several_decides_nothing(written, tmp_path):
+    written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6})
+    for path in tmp_path.glob("runs/*/rte/*.json"):
+        path.unlink()
+    page = claims.page(tmp_path)
+    assert line(page, ACCURACY)[2] == "**not measured yet**"
+    assert line(section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "MRPC")[3].startswith("+")
+
+
+def test_without_a_table_one_line_says_how_to_get_one(tmp_path):
+    with pytest.raises(UserError, match="has no table of model=minilm-l6; run make results"):
+        claims.page(tmp_path)
+
+
+def test_the_sign_of_a_time_is_turned():
+    faster = Difference("a", "b", "RTE", -10, (-12, -8), 0.001, 3, holm=0.001)
+    question = QUESTION["Training time against LoRA"]
+    assert verdict(question, [faster])[0] == "supported"
+    assert verdict(QUESTION[CURVE], [faster])[0] == "not supported"
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.title)
+def test_the_rows_of_a_question_are_in_its_tables(question):
+    """A row that a table calls otherwise would never be compared."""
+    import yaml
+
+    from dcft.config.build import build
+
+    for name in TABLES[question.topic]:
+        table = yaml.safe_load((ROOT / "conf" / "table" / f"{name}.yaml").read_text())["table"]
+        titles = set()
+        for one in table["rows"]:
+            settings = {k: v for k, v in (table.get("base", {}) | one).items() if k not in ("paper", "title")}
+            if settings.get("model", "deberta-v3-base") != "roberta-large":
+                words = [f"{key}={value}" for key, value in settings.items()]
+                titles.add(one.get("title") or build(composer()(["task=rte", *words])).method.title)
+        missing = {question.ours, *question.theirs} - titles
+        assert not missing or name == "table1", (name, missing)
