@@ -8,8 +8,10 @@ import pytest
 from scipy import stats
 
 from dcft.errors import UserError
-from dcft.results import atomic, predictions
-from dcft.views import claims
+from dcft.paper import printed
+from dcft.results import atomic, predictions, sweeps
+from dcft.views import claims, figures, tables
+from dcft.views.claims import steps
 from dcft.views.claims.compare import Difference
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES
 from dcft.views.claims.verdict import verdict
@@ -124,6 +126,39 @@ def test_one_task_of_several_decides_nothing(written, tmp_path):
     page = claims.page(tmp_path)
     assert line(page, ACCURACY)[2] == "**not measured yet**"
     assert line(section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "MRPC")[3].startswith("+")
+
+
+def test_step_times_are_ratios_of_the_same_round():
+    path = ROOT / "results" / "bench" / "step-deberta-v3-base-l4-b8x128-cpu-fp32.json"
+    [part] = [part for part in json.loads(path.read_text())["parts"] if part["name"] == "step"]
+    ms = {row["name"]: np.array(row["ms"]) for row in part["rows"]}
+    low, middle, high = np.percentile(ms["dcft-d8-s1"] / ms["dcft-d8"], [25, 50, 75])
+    found = [line for line in steps.ratios(ROOT / "results") if line[2] == "DCFT d=8 s=1 / DCFT d=8"]
+    assert found[0][3:] == [f"{middle:.2f}", f"{low:.2f} to {high:.2f}", "5"]
+    text = steps.text(printed.cells(printed.read()))
+    assert text.endswith("prints\n1.2 to 3.7 times the training time."), "1.22 h / 0.98 h and 1.99 h / 0.54 h"
+
+
+SHORT = sorted(path.stem for path in (ROOT / "results" / "sweeps").glob("minilm*.json"))
+
+
+def test_the_committed_page_is_that_of_the_records():
+    assert claims.page(ROOT / "results") == (ROOT / "docs" / "results.md").read_text(), "run make results"
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_committed_tables_and_figures_are_those_of_the_records(name):
+    results = ROOT / "results"
+    sweep = sweeps.read(sweeps.path_of(name, results))
+    for view in tables.views(sweep, results):
+        grid = tables.build(sweep, results, view)
+        for suffix, render in tables.FORMATS.items():
+            assert render(grid) == (results / "tables" / f"{grid.label}.{suffix}").read_text(), "run make tables"
+    for picture in figures.of_sweep(sweep, results, figures.paper_cells()):
+        for kind in figures.FORMATS:
+            assert picture.render(kind) == (results / "figures" / f"{picture.name}.{kind}").read_bytes(), (
+                "run make figures"
+            )
 
 
 def test_without_a_table_one_line_says_how_to_get_one(tmp_path):

@@ -14,6 +14,7 @@ from dcft.results.record import Record
 from dcft.results.significance import holm
 from dcft.results.sweeps import Sweep, read_all
 from dcft.views.claims import printed as of_paper
+from dcft.views.claims import steps
 from dcft.views.claims.compare import AVERAGE, QUANTITIES, Difference
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES, Question
 from dcft.views.claims.verdict import verdict
@@ -32,6 +33,8 @@ METHOD = """\
   this page. *Supported*: every comparison is significant (p < 0.05) for the claim. *Not supported*: one is significant
   against it, or the printed difference in time lies outside our interval. *Cannot be told*: neither.
 - *Printed* is the paper's difference on the same tasks, with DeBERTaV3-base."""
+
+RATES = "The best score on dev of each trial. A row is blank until all of its trials are recorded."
 
 
 @dataclass
@@ -92,7 +95,11 @@ def page(results: Path, model: str = SUBSTITUTE) -> str:
         if answer.found:
             parts += _section(answer)
     parts += ["## Sizes", "Trained parameters without the head, from the records.", _sizes(known.values())]
-    parts += ["## Runs", *_runs(known.values(), model)]
+    parts += ["## Time of a step", steps.text(cells), _table(steps.COLUMNS, steps.ratios(results))]
+    for outcomes in known.values():
+        if outcomes.tuning:
+            parts += ["## Learning rates", RATES, _trials(outcomes)]
+    parts += ["## Runs", *_runs(sweeps, known.values(), model)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,16 +187,35 @@ def _sizes(known: Iterable[Outcomes]) -> str:
     )
 
 
-def _runs(known: Iterable[Outcomes], model: str) -> list[str]:
+def _trials(outcomes: Outcomes) -> str:
+    """The scores of a tuned table's trials; the chosen one is bold. A row that lacks a run is blank."""
+    sweep, tuning = outcomes.sweep, outcomes.tuning
+    trials = [" ".join(f"{key}={value}" for key, value in trial.items()) for trial in sweep.trials]
+    lines = []
+    for number, row in enumerate(sweep.rows):
+        for column in sweep.columns:
+            place = (number, column.task)
+            scores = [
+                "" if score is None else f"{score:.2f}" for score in tuning.scores.get(place, [None] * len(trials))
+            ]
+            if (chosen := tuning.chosen(place)) is not None:
+                scores[chosen] = f"**{scores[chosen]}**"
+            lines.append([row.title, column.title, *scores])
+    return _table(["Row", "Task", *trials], lines)
+
+
+def _runs(sweeps: dict[str, Sweep], known: Iterable[Outcomes], model: str) -> list[str]:
     lines: list[list[str]] = []
     done: dict[str, Record] = {}
-    for outcomes in known:
-        sweep = outcomes.sweep
-        total, ended = len({cell.name for cell in sweep.cells}), len(outcomes.done)
-        done |= {record.cell: record for record in outcomes.done}
+    for name, outcomes in zip(sweeps, known, strict=True):
+        cells = sweeps[name].unique()
+        ended = {cell: record for cell, record in sweeps[name].by_name(outcomes.results)[0].items() if record.done}
+        done |= ended
         backbone = "" if model == SUBSTITUTE else f" model={model}"
-        command = f"`python run.py table={sweep.table}{backbone} data.root=PATH`"
-        lines.append([collect(outcomes).caption(sweep.caption), f"{ended} of {total}", command])
+        caption = collect(outcomes).caption(outcomes.sweep.caption)
+        lines.append(
+            [caption, f"{len(ended)} of {len(cells)}", f"`python run.py table={name}{backbone} data.root=PATH`"]
+        )
     machines = {"{cpu}, {cores} cores, {threads} threads a run".format(**one.hardware) for one in done.values()}
     return [
         f"{len(done)} runs are recorded. Machine: {'; '.join(sorted(machines))}.",
