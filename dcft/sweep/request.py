@@ -125,6 +125,10 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
         if not folder.is_dir():
             raise UserError(f"{folder} does not exist; give the folder that holds table/, task/ or method/")
     table = _definition(*own.get("table") or [""], folders)
+    own_of_rows = {key for row in table["rows"] for key in row}
+    same = {key for key in given if key not in own_of_rows and table["base"].get(key) == given[key]}  # changes nothing
+    overrides = [line for key, line in zip(given, overrides, strict=True) if key not in same]
+    given = {key: value for key, value in given.items() if key not in same}
     return Request(
         table=table,
         overrides=overrides,

@@ -212,6 +212,12 @@ def test_a_plan_is_kept_until_something_changes(tmp_path, monkeypatch):
     assert {c.name for c in third.cells}.isdisjoint({c.name for c in second.cells if c.name}), "other data, same cell"
 
 
+def test_a_setting_that_a_table_has_anyway_changes_nothing():
+    assert asked("table=table4", "model=deberta-v3-base") == asked("table=table4")
+    kernels = asked("table=table5", "kernel=8", "stride=8")  # rows have strides of their own
+    assert kernels.overrides == ["stride=8"]
+
+
 def test_a_plan_depends_on_its_own_table_and_on_no_other(tmp_path, monkeypatch):
     conf = shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(plan, "CONF", conf)
