@@ -1,6 +1,6 @@
 """The paper's claims that runs can touch: which rows of which table each one compares.
 
-Statements and sections are those of results/paper/claims.csv; the paper is arXiv 2503.01419.
+Words and sections are the paper's (arXiv 2503.01419). Those that the audit checks are in results/paper/claims.csv too.
 """
 
 from dataclasses import dataclass
