@@ -23,7 +23,7 @@ from dcft.config import overrides
 from dcft.config.arguments import parse, plain
 from dcft.errors import UserError, printable, shown
 from dcft.results import atomic, frames, predictions, records
-from dcft.results.record import Record, from_json, json_schema
+from dcft.results.record import TOLERANCE, Record, from_json, json_schema
 from dcft.views import run
 
 
@@ -140,7 +140,10 @@ def orphans(results: Path) -> list[tuple[Path, str]]:
 
 
 def disagreement(results: Path, record: Record) -> str | None:
-    """How a record's numbers differ from those that its predictions give, to the last bit; None if they do not."""
+    """How a record's numbers differ from those that its predictions give; None if they do not.
+
+    A correlation's last digits depend on the order of a sum, which differs between processors.
+    """
     try:
         answers = predictions.read(results, record)
     except UserError as error:
@@ -155,9 +158,18 @@ def disagreement(results: Path, record: Record) -> str | None:
         scores = score_answers(table, create(task["metric"]), task["score"])
         for key in ("score", "metrics", "metrics_halves", "collapsed"):
             stated, computed = getattr(history[step], key), getattr(scores, key)
-            if stated != computed:
+            if not same(stated, computed):
                 return f"{key} at step {step} is {stated}; its predictions give {computed}"
     return None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether numbers, or dictionaries and lists of them, are equal within `TOLERANCE`."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other or (None not in (one, other) and abs(one - other) <= TOLERANCE)
 
 
 def upgrade(arguments: argparse.Namespace) -> None:

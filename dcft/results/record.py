@@ -15,6 +15,7 @@ from dcft.config.cell import cell_name
 from dcft.config.digests import start_cell
 from dcft.results import protocols
 from dcft.results.evaluation import STRICT, Count, Evaluation, Metrics, Percent, Seconds, score
+from dcft.results.updates import Updates
 from dcft.results.upgrade import upgrade
 
 SCHEMA_VERSION = 2  # raise it, and extend `upgrade`, when a field changes its name or its meaning
@@ -155,6 +156,7 @@ class Record:
     flops: Flops | None = None  # None: not counted
     peak_reserved_mb: Annotated[float, Field(ge=0)] | None = None  # MB, of the GPU's allocator; None: no GPU
     resumed_from: Count | None = None  # step of the checkpoint that the last attempt went on from; None: the beginning
+    updates: Updates | None = None  # what DCFT has learned; None: another method
 
     def __post_init__(self) -> None:
         for key in ("task", "model", "method"):

@@ -19,6 +19,7 @@ from dcft.results.record import (
     Tokens,
 )
 from dcft.results.records import now
+from dcft.results.updates import Updates
 from dcft.training.history import costs, evaluations, losses
 
 
@@ -37,6 +38,7 @@ class Result:
     disk_bytes: int | None = None  # of the kept weights
     flops: Flops | None = None
     resumed_from: int | None = None  # step of the checkpoint that the last attempt went on from
+    updates: Updates | None = None  # what DCFT has learned
 
 
 def settings(config: RunConfig) -> dict[str, Any]:
@@ -108,5 +110,6 @@ def finish(begun: dict[str, Any], result: Result, error: str | None, predictions
         disk_bytes=result.disk_bytes,
         flops=result.flops,
         resumed_from=result.resumed_from,
+        updates=result.updates,
         peak_reserved_mb=provenance.peak_reserved_mb() if result.logs else None,
     )

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from dcft.backbones import device
 from dcft.config.cell import RunConfig
 from dcft.errors import RunFailed, UserError
-from dcft.results import predictions, protocols, provenance, records, starts, storage
+from dcft.results import predictions, protocols, provenance, records, starts, storage, updates
 from dcft.results.record import Predictions, Record
 from dcft.tracking import mirror
 from dcft.training import answers, checkpoints, distributed, prepare, recording
@@ -171,6 +171,7 @@ def _train(config: RunConfig, callbacks: list[TrainerCallback]) -> Result:
         disk_bytes=None if failure else checkpoints.kept_bytes(config.work_dir),
         flops=flops,
         resumed_from=resumed_from,
+        updates=None if failure else updates.measure(config.work_dir / "model"),
     )
 
 

@@ -25,7 +25,7 @@ from tests.fixtures.make import RESULTS
 OLD = RESULTS.parent / "old" / "toy_cls.tiny-bert.dcft-k8.s6.7b199fa33e.json"
 EXAMPLE = next(RESULTS.glob("runs/deberta-v3-base/cola/*.full-table4.s6.*.json"))
 # Fields that records of earlier versions lack.
-LATER = {"disk_bytes", "flops", "peak_reserved_mb", "resumed_from", "predictions"}
+LATER = {"disk_bytes", "flops", "peak_reserved_mb", "resumed_from", "updates", "predictions"}
 
 
 @pytest.fixture

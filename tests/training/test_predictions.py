@@ -20,7 +20,7 @@ def kept(config):
 
 
 @pytest.mark.parametrize("task", ["toy_cls", "toy_sim", "toy_qa"])
-def test_scores_follow_from_the_answers_to_the_last_bit(cell, script, task):
+def test_scores_follow_from_the_answers(cell, script, task):
     config = cell(f"task={task}", *RUN)
     record, tables = kept(config)
     chosen = {protocols.choose(record.history, name).step for name in protocols.PROTOCOLS}
