@@ -111,6 +111,41 @@ def test_equal_times_refute_a_printed_slowdown(written):
     assert why.endswith("the printed difference lies outside the interval: DCFT (s=4), DCFT (s=2), DCFT (s=1)")
 
 
+def test_times_of_short_runs_are_those_of_the_benchmarks_steps(written, tmp_path):
+    """Strides 4, 2 and 1 take as long as 8 in the benchmark; the hours of the runs say otherwise and do not count."""
+    draw = np.random.default_rng(0)
+    ms = {name: draw.normal(100, 1, 15) for name in ("dcft-d8", "dcft-d8-s4", "dcft-d8-s2", "dcft-d8-s1")}
+    rows = [{"name": name, "title": name, "ms": list(times)} for name, times in ms.items()]
+    settings = {"model": SUBSTITUTE, "device": "cpu", "batch": 32, "length": 32, "rounds": 15, "layers": 6}
+    report = {"settings": settings | {"of_layers": 6}, "parts": [{"name": "step", "rows": rows}]}
+    atomic.write(tmp_path / "bench" / "step-short.json", json.dumps(report))
+    page = written(dict.fromkeys(STRIDES, 0.8), {8: 1.0, 4: 1.5, 2: 2.0, 1: 3.0})
+    assert line(page, TIME)[2] == "**not supported**"
+    cells = line(section(page, TIME), "DCFT (s=8) − DCFT (s=1)", "32 x 32")
+    logs = np.log(ms["dcft-d8"] / ms["dcft-d8-s1"])
+    half = stats.t.ppf(0.975, 14) * logs.std(ddof=1) / np.sqrt(15)
+    expected = [f"{100 * np.expm1(x):+.2f}" for x in (logs.mean(), logs.mean() - half, logs.mean() + half)]
+    assert [cells[3], *cells[4].split(" to ")] == expected
+    hours = np.array([[0.54, 1.99], [0.98, 1.22], [0.63, 1.71], [1.08, 1.62]])  # Table 5: s=8 and s=1, by task
+    ratio = stats.gmean(hours[:, 0] / hours[:, 1])
+    assert (float(cells[2]), cells[7]) == (pytest.approx(100 * (ratio - 1), abs=0.005), "15")
+
+
+def test_a_weaker_checkerboard_supports_the_claim_and_updates_are_listed(written, tmp_path):
+    written(dict.fromkeys(STRIDES, 0.8))
+    draw = np.random.default_rng(0)
+    for path in tmp_path.glob("runs/*/*/*.json"):
+        content = json.loads(path.read_text())
+        board = (1 if "s1" in content["config"]["method"]["tag"] else 2) * (1 + draw.random() / 10)
+        content["updates"] = {"stable_rank": 1.5, "checkerboard": board, "checkerboard_drawn": 1.0}
+        path.write_text(json.dumps(content))
+    page = claims.page(tmp_path)
+    assert line(page, "Stride: checkerboards")[2] == "**supported**"
+    _, _, rank, stable, board, drawn, runs = line(section(page, "Updates"), "DCFT (s=1)")
+    assert (rank, stable, drawn, runs) == ("8", "1.50", "1.00", "6")
+    assert float(board) == pytest.approx(1.05, abs=0.03)
+
+
 def test_what_is_missing_is_said(written):
     page = written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6}, without=[(1, 7)])
     assert line(page, ACCURACY)[2:] == [
@@ -138,7 +173,7 @@ def test_step_times_are_ratios_of_the_same_round():
     found = [line for line in steps.ratios(ROOT / "results") if line[2] == "DCFT d=8 s=1 / DCFT d=8"]
     assert found[0][3:] == [f"{middle:.2f}", f"{low:.2f} to {high:.2f}", "5"]
     text = steps.text(printed.cells(printed.read()))
-    assert text.endswith("prints\n1.2 to 3.7 times the training time."), "1.22 h / 0.98 h and 1.99 h / 0.54 h"
+    assert text.endswith("Table 5 prints 1.2 to 3.7 times the training time."), "1.22 h / 0.98 h and 1.99 h / 0.54 h"
 
 
 SHORT = sorted(path.stem for path in (ROOT / "results" / "sweeps").glob("minilm*.json"))

@@ -23,7 +23,7 @@ class Difference:
     mean: float
     interval: tuple[float, float]  # 95 %
     p: float  # two-sided, of this comparison alone
-    seeds: int
+    repeats: int  # seeds, or rounds of a measurement
     items: int | None = None  # dev rows that both answered; None: the quantity is none of single rows
     printed: float | None = None  # the same difference in the paper, on the same tasks
     holm: float | None = None  # p, corrected for all comparisons that a page decides by
@@ -42,7 +42,7 @@ def score(outcomes: Outcomes, ours: int, theirs: int, tasks: list[str]) -> list[
         both = [significance.average([pair[side] for pair in samples]) for side in (0, 1)]
         found.append((AVERAGE, significance.compare(*both), both[0].items))
     return [
-        _difference(outcomes, ours, theirs, task, one.difference, one.interval, one.p, items)
+        _difference(outcomes, ours, theirs, task, float(one.difference), tuple(map(float, one.interval)), one.p, items)
         for task, one, items in found
     ]
 
@@ -56,24 +56,14 @@ def over_seeds(value: Callable[[Record], float | None], relative: bool) -> Calla
     """
 
     def compare(outcomes: Outcomes, ours: int, theirs: int, tasks: list[str]) -> list[Difference]:
-        from scipy.stats import ttest_1samp
-
-        found, rows = [], []
+        found = []
         for task in tasks:
             pairs = [[_value(outcomes, row, task, seed) for row in (ours, theirs)] for seed in outcomes.sweep.seeds]
             if len(pairs) > 1 and not any(number is None for pair in pairs for number in pair):
-                numbers = np.log(pairs) if relative else np.array(pairs)
-                rows.append(numbers[:, 0] - numbers[:, 1])
-                found.append((task, rows[-1]))
+                found.append((task, moved(np.array(pairs), relative)))
         if len(found) == len(tasks) > 1:
-            found.append((AVERAGE, np.mean(rows, axis=0)))
-        differences = []
-        for task, moved in found:
-            test = ttest_1samp(moved, 0)
-            numbers = [moved.mean(), *test.confidence_interval()]
-            mean, low, high = (100 * np.expm1(x) if relative else x for x in numbers)
-            differences.append(_difference(outcomes, ours, theirs, task, mean, (low, high), float(test.pvalue)))
-        return differences
+            found.append((AVERAGE, np.mean([one for _, one in found], axis=0)))
+        return [_difference(outcomes, ours, theirs, task, *paired(one, relative)) for task, one in found]
 
     def _value(outcomes: Outcomes, row: int, task: str, seed: int) -> float | None:
         record = outcomes.records.get((row, task, seed))
@@ -82,12 +72,27 @@ def over_seeds(value: Callable[[Record], float | None], relative: bool) -> Calla
     return compare
 
 
+def moved(pairs: np.ndarray, relative: bool) -> np.ndarray:
+    """Ours minus theirs, pair by pair; of logarithms if differences are relative."""
+    numbers = np.log(pairs) if relative else pairs
+    return numbers[:, 0] - numbers[:, 1]
+
+
+def paired(differences: np.ndarray, relative: bool) -> tuple[float, tuple[float, float], float]:
+    """The mean of differences, its 95 % interval and the p of a paired t test; in percent if they are relative."""
+    from scipy.stats import ttest_1samp
+
+    test = ttest_1samp(differences, 0)
+    numbers = [differences.mean(), *test.confidence_interval()]
+    mean, low, high = (float(100 * np.expm1(x) if relative else x) for x in numbers)
+    return mean, (low, high), float(test.pvalue)
+
+
 def _difference(outcomes, ours, theirs, task, mean, interval, p, items=None) -> Difference:
-    rows, low, high = outcomes.sweep.rows, *map(float, interval)
+    rows = outcomes.sweep.rows
     titles = {column.task: column.title for column in outcomes.sweep.columns}
-    title = titles.get(task, task)
     seeds = len(outcomes.sweep.seeds)
-    return Difference(rows[ours].title, rows[theirs].title, title, float(mean), (low, high), p, seeds, items)
+    return Difference(rows[ours].title, rows[theirs].title, titles.get(task, task), mean, interval, p, seeds, items)
 
 
 def _mean_score(record: Record) -> float | None:
@@ -100,4 +105,5 @@ QUANTITIES: dict[str, Callable[..., list[Difference]]] = {
     "score": score,
     "training time": over_seeds(lambda record: record.time and record.time.train_s, relative=True),
     "learning curve": over_seeds(_mean_score, relative=False),
+    "checkerboard": over_seeds(lambda record: record.updates and record.updates.checkerboard, relative=True),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import fsum
 from pathlib import Path
 
 import pandas as pd
@@ -23,17 +24,32 @@ from dcft.views.tables.notes import collect
 from dcft.views.tables.text import p_value
 
 PROTOCOL = "best"  # the paper's: "Optimal values are used as the final results"
-UNITS = {"score": "points", "training time": "% of the time", "learning curve": "points"}
+UNITS = {
+    "score": "points",
+    "training time": "% of the time",
+    "learning curve": "points",
+    "checkerboard": "% of the ratio",
+}
 METHOD = """\
 - A difference is that of the row named first minus the other, on the same seeds. **Score**: points of the best
   evaluation on dev; intervals and tests are over seeds and dev rows together. **Learning curve**: points of the mean
-  score over all evaluations of a run. **Training time**: percent of the other row's time, without evaluations. Curves
-  and times are compared by a paired t test over seeds.
+  score over all evaluations of a run. **Checkerboard**: percent of the other row's [ratio of powers](#updates).
+  Curves, checkerboards and times are compared by a paired t test.
+- {time}
 - Verdicts follow from the comparisons on the average over tasks (`Avg.`), with p corrected by Holm for all verdicts of
   this page. *Supported*: every comparison is significant (p < 0.05) for the claim. *Not supported*: one is significant
   against it, or the printed difference in time lies outside our interval. *Cannot be told*: neither.
 - *Printed* is the paper's difference on the same tasks, with DeBERTaV3-base."""
-
+TIMES = {  # by whether the backbone is the substitute
+    True: "**Training time**: percent of the time of the other row's [step](#time-of-a-step), over rounds.",
+    False: "**Training time**: percent of the other row's time, without evaluations.",
+}
+UPDATES = """\
+Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices and means
+over runs: the stable rank (squared Frobenius norm over squared spectral norm), and the checkerboard (power of the
+Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1: 1/kernel). *Random*: the
+checkerboard of updates with independent normal A, B and C."""
+LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
 RATES = "The best score on dev of each trial. A row is blank until all of its trials are recorded."
 
 
@@ -44,6 +60,7 @@ class Answer:
     question: Question
     tasks: list[str]
     found: list[Difference]
+    timed: bool = False  # by the benchmark: `found` has shapes of batches instead of tasks
 
     @property
     def deciding(self) -> list[int]:
@@ -70,12 +87,16 @@ def page(results: Path, model: str = SUBSTITUTE) -> str:
         raise UserError(f"{results / 'sweeps'} has no table of model={model}; run make results MODEL={model} DATA=PATH")
     cells = printed.cells(printed.read())
     known = {name: Outcomes(sweep, results, PROTOCOL) for name, sweep in sweeps.items()}
-    # Short runs share their machine with other programs: their times are no evidence, those of `steps` are.
-    asked = [question for question in QUESTIONS if question.quantity != "training time" or model != SUBSTITUTE]
-    answers = [_answer(question, known.get(question.table(model)), cells) for question in asked]
+    substitute = model == SUBSTITUTE
+    answers = [
+        # Short runs share their machine with other programs: their times are no evidence, those of `steps` are.
+        _timed(question, results, cells, model)
+        if substitute and question.quantity == "training time"
+        else _answer(question, known.get(question.table(model)), cells)
+        for question in QUESTIONS
+    ]
     _correct(answers)
     title = next(row.model_title for sweep in sweeps.values() for row in sweep.rows)
-    substitute = model == SUBSTITUTE
     parts = [
         f"# Results on {title}",
         "This page is written by `make results` from the records in `results/`.",
@@ -91,12 +112,12 @@ def page(results: Path, model: str = SUBSTITUTE) -> str:
         "## Verdicts",
         _table(["Claim", "Section", "Verdict", "Comparisons"], [_summary(answer) for answer in answers]),
         "## How to read the comparisons",
-        METHOD,
+        METHOD.format(time=TIMES[substitute]),
     ]
     for answer in answers:
         if answer.found:
             parts += _section(answer)
-    parts += ["## Sizes", "Trained parameters without the head, from the records.", _sizes(known.values())]
+    parts += ["## Updates", UPDATES, _updates(known.values())]
     parts += ["## Time of a step", steps.text(cells), _table(steps.COLUMNS, steps.ratios(results))]
     for outcomes in known.values():
         if outcomes.tuning:
@@ -138,6 +159,13 @@ def _answer(question: Question, outcomes: Outcomes | None, cells: pd.DataFrame) 
     return Answer(question, tasks, found)
 
 
+def _timed(question: Question, results: Path, cells: pd.DataFrame, model: str) -> Answer:
+    """A question of time, answered by the benchmark's steps of one shape instead of runs."""
+    found = steps.differences(question, results, model)
+    found = [replace(one, printed=of_paper.difference(cells, question, one.theirs)) for one in found]
+    return Answer(question, [one.task for one in found[:1]], found, timed=True)
+
+
 def _correct(answers: list[Answer]) -> None:
     """Give the comparisons that decide a p that is corrected for all of them."""
     places = [(answer, i) for answer in answers for i in answer.deciding]
@@ -164,12 +192,13 @@ def _section(answer: Answer) -> list[str]:
             f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}",
             p_value(one.p),
             "" if one.holm is None else p_value(one.holm),
-            str(one.seeds),
+            str(one.repeats),
             "" if one.items is None else f"{one.items:,}",
         ]
         for one in answer.found
     ]
-    heading = ["Comparison", "Task", "Printed", f"Ours ({unit})", "95 % interval", "p", "p (Holm)", "Seeds", "Dev rows"]
+    by = ["Batch", "Rounds"] if answer.timed else ["Task", "Seeds"]
+    heading = ["Comparison", by[0], "Printed", f"Ours ({unit})", "95 % interval", "p", "p (Holm)", by[1], "Dev rows"]
     return [
         f"## {question.title}",
         f"> {question.claim} (section {question.section})",
@@ -178,15 +207,32 @@ def _section(answer: Answer) -> list[str]:
     ]
 
 
-def _sizes(known: Iterable[Outcomes]) -> str:
-    sizes = {}
+def _updates(known: Iterable[Outcomes]) -> str:
+    lines = {}
     for outcomes in known:
         for number, row in enumerate(outcomes.sweep.rows):
             if size := outcomes.adapter_size(number):
-                sizes.setdefault(row.title, size[0])
+                records = [record for (place, *_), record in outcomes.records.items() if place == number]
+                learned = [record.updates for record in records if record.updates]
+                lines.setdefault(row.title, (size[0], row.knobs.get("kernel", row.knobs.get("rank")), learned))
     return _table(
-        ["Row", "Parameters"], [[title, f"{size:,}"] for title, size in sorted(sizes.items(), key=lambda x: x[1])]
+        ["Row", "Parameters", "Rank at most", "Stable rank", "Checkerboard", "Random", "Runs"],
+        [
+            [
+                title,
+                f"{size:,}",
+                "" if rank is None else str(rank),
+                *(_mean([getattr(one, name) for one in learned]) for name in LEARNED),
+                str(len(learned) or ""),
+            ]
+            for title, (size, rank, learned) in sorted(lines.items(), key=lambda line: line[1][0])
+        ],
     )
+
+
+def _mean(values: list[float | None]) -> str:
+    """Blank where a value is missing."""
+    return f"{fsum(values) / len(values):.2f}" if values and None not in values else ""
 
 
 def _trials(outcomes: Outcomes) -> str:

@@ -8,12 +8,12 @@ MODEL = "deberta-v3-base"
 KINDS = {"score": "score", "training time": "time"}
 
 
-def difference(cells: pd.DataFrame, question: Question, theirs: str, tasks: list[str]) -> float | None:
+def difference(cells: pd.DataFrame, question: Question, theirs: str, tasks: list[str] | None = None) -> float | None:
     """Ours minus theirs: in points of the mean over tasks, or in percent of their time, the geometric mean over tasks.
 
     Args:
         cells: the printed figures (`dcft.paper.printed.cells`).
-        tasks: names of conf/task.
+        tasks: names of conf/task; None: all of the paper's table.
 
     Returns:
         None where the paper prints no such row or task.
@@ -21,7 +21,8 @@ def difference(cells: pd.DataFrame, question: Question, theirs: str, tasks: list
     if not question.printed:
         return None
     ours, others = (_values(cells, question, title) for title in (question.ours, theirs))
-    if not all(task in ours and task in others for task in tasks):
+    tasks = list(ours) if tasks is None else tasks
+    if not tasks or not all(task in ours and task in others for task in tasks):
         return None
     if question.quantity == "score":
         return sum(ours[task] - others[task] for task in tasks) / len(tasks)

@@ -19,7 +19,7 @@ TABLES = {  # by topic: the short table, and the paper's
 
 @dataclass(frozen=True)
 class Question:
-    """One claim: `ours` has the higher score, the shorter time or the higher curve than each of `theirs`."""
+    """One claim: `ours` has the higher score or curve, the shorter time or the weaker pattern than each of `theirs`."""
 
     title: str
     section: str  # of the paper
@@ -134,6 +134,26 @@ QUESTIONS = (
         "DCFT (d=8)",
         ("DCFT (d=2)", "DCFT (d=4)"),
         quantity="learning curve",
+        printed=False,
+    ),
+    Question(
+        "Kernel size: checkerboards",
+        "3.2.2",
+        "When a larger convolution kernel (d = 8) is used, ... effectively eliminating checkerboard artifacts",
+        "kernel",
+        "DCFT (d=8)",
+        ("DCFT (d=2)", "DCFT (d=4)"),
+        quantity="checkerboard",
+        printed=False,
+    ),
+    Question(
+        "Stride: checkerboards",
+        "D",
+        "When the stride s is greater than 1, ... causing discontinuities ... and forming a checkerboard pattern",
+        "stride",
+        "DCFT (s=1)",
+        ("DCFT (s=2)", "DCFT (s=4)", "DCFT (s=8)"),
+        quantity="checkerboard",
         printed=False,
     ),
     Question(

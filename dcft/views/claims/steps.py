@@ -1,21 +1,37 @@
-"""The time of a training step by stride and by method, from `scripts/bench step`: no run is needed.
+"""The time of a training step by stride, kernel size and method, from `scripts/bench step`: no run is needed.
 
 A run's own time depends on what else the machine does. The measurement runs all rows in each round, so a ratio of two
 rows of one round does not.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from dcft.views.claims.compare import Difference, moved, paired
+from dcft.views.claims.questions import Question
+
 TEXT = """\
-Measured by `make bench`, without training: the time of one row's training step over another's in the same round, median
-and quartiles over rounds, on the processors named in `results/bench`. For stride 1 over stride 8, Table 5 prints
-{low:.1f} to {high:.1f} times the training time."""
+Measured by `python scripts/bench step`, without training: the time of one row's training step over another's in the
+same round, median and quartiles over rounds, on the processors named in `results/bench`. For stride 1 over stride 8,
+Table 5 prints {low:.1f} to {high:.1f} times the training time."""
 COLUMNS = ["Shapes", "Batch", "Rows", "Ratio", "Quartiles", "Rounds"]
-PAIRS = (  # rows of scripts/bench/step/rows.py, by name
+SHAPE = {
+    "batch": 32,
+    "length": 32,
+}  # what decides: the batch of the short runs, and about the mean length of their rows
+ROWS = {  # titles of questions -> rows of scripts/bench/step/rows.py
+    **{f"DCFT (d={d})": f"dcft-d{d}" for d in (2, 4, 6, 8, 12)},
+    **{f"DCFT (s={s})": f"dcft-d8-s{s}" for s in (1, 2, 4)},
+    "DCFT (s=8)": "dcft-d8",
+    "LoRA (r=1)": "lora-r1",
+}
+PAIRS = (  # of ROWS' values
     ("dcft-d8-s4", "dcft-d8"),
     ("dcft-d8-s2", "dcft-d8"),
     ("dcft-d8-s1", "dcft-d8"),
@@ -38,18 +54,38 @@ def text(cells: pd.DataFrame) -> str:
 def ratios(results: Path) -> list[list[str]]:
     """One line a measurement and pair that it holds: model, batch, pair, median and quartiles of the ratio, rounds."""
     lines = []
-    for path in sorted((results / "bench").glob("step-*.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
-        settings = report["settings"]
-        [part] = [part for part in report["parts"] if part["name"] == "step"]
-        rows = {row["name"]: row for row in part["rows"]}
+    for settings, rows in _measured(results):
         for ours, theirs in PAIRS:
             if ours in rows and theirs in rows:
                 times = zip(rows[ours]["ms"], rows[theirs]["ms"], strict=True)
                 low, middle, high = quantiles([one / other for one, other in times], n=4, method="inclusive")
                 pair = f"{rows[ours]['title']} / {rows[theirs]['title']}"
                 layers = f"{settings['layers']} of {settings['of_layers']} layers"
-                batch = f"{settings['batch']} x {settings['length']}"
                 words = [pair, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", str(settings["rounds"])]
-                lines.append([f"{settings['model']}, {layers}", batch, *words])
+                lines.append([f"{settings['model']}, {layers}", _batch(settings), *words])
     return lines
+
+
+def differences(question: Question, results: Path, model: str) -> list[Difference]:
+    """The time of a step of `question.ours` against each of `theirs` that was measured, at `SHAPE`, over rounds."""
+    found = []
+    for settings, rows in _measured(results):
+        if settings["model"] == model and settings["device"] == "cpu" and SHAPE.items() <= settings.items():
+            for theirs in question.theirs:
+                names = ROWS[question.ours], ROWS[theirs]
+                if all(name in rows for name in names):
+                    one = paired(moved(np.array([rows[name]["ms"] for name in names]).T, relative=True), relative=True)
+                    found.append(Difference(question.ours, theirs, _batch(settings), *one, settings["rounds"]))
+    return found
+
+
+def _measured(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The settings and the rows of each measurement of a step."""
+    for path in sorted((results / "bench").glob("step-*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        [part] = [part for part in report["parts"] if part["name"] == "step"]
+        yield report["settings"], {row["name"]: row for row in part["rows"]}
+
+
+def _batch(settings: dict[str, Any]) -> str:
+    return f"{settings['batch']} x {settings['length']}"

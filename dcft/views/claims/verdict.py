@@ -5,6 +5,7 @@ from dcft.views.claims.questions import Question
 
 SUPPORTED, REFUTED, UNTOLD, UNMEASURED = "supported", "not supported", "cannot be told", "not measured yet"
 LEVEL = 0.05
+SMALLER = ("training time", "checkerboard")  # of these the smaller is the better
 
 
 def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
@@ -19,7 +20,7 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     """
     if not found:
         return UNMEASURED, ""
-    sign = -1 if question.quantity == "training time" else 1
+    sign = -1 if question.quantity in SMALLER else 1
     significant = [one for one in found if one.holm < LEVEL]
     good = sum(one.mean * sign > 0 for one in significant)
     bad = len(significant) - good
@@ -30,7 +31,7 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
         return REFUTED, words
     if good == len(question.theirs):
         return SUPPORTED, words
-    if sign < 0 and (outside := [one.theirs for one in found if _excludes_printed(one)]):
+    if question.quantity == "training time" and (outside := [one.theirs for one in found if _excludes_printed(one)]):
         return REFUTED, f"{words}; the printed difference lies outside the interval: {', '.join(outside)}"
     return UNTOLD, words
 
