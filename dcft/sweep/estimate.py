@@ -39,8 +39,9 @@ class Estimator:
     """Seconds of training and evaluation of a cell, from records of similar cells.
 
     Similar means the same backbone, and the same task and method as far as there are such records: first all three,
-    then backbone and task, then the backbone alone. A record on another machine counts as any other. Without a record
-    of the backbone it is a guess: operations of the backbone by formula, over this machine's matrix rate and `SHARE`.
+    then backbone and task, then the backbone alone, where rows count by their task's mean tokens (`TOKENS`). A record on
+    another machine counts as any other. Without a record of the backbone it is a guess: operations of the backbone by
+    formula, over this machine's matrix rate and `SHARE`.
 
     Args:
         results: folder of the records.
@@ -58,7 +59,9 @@ class Estimator:
         for key in _similar(row.model, cell.task, row.method):
             if rates := self._rates.get(key):
                 training, evaluation = (median(column) for column in zip(*rates, strict=True))
-                return Estimate(cell.train_samples / training + cell.dev_samples / evaluation, guess=False)
+                tokens = _tokens(cell.task)
+                seconds = tokens * (cell.train_samples / training + cell.dev_samples / evaluation)
+                return Estimate(seconds, guess=False)
         work = operations(cell, row)
         return work and Estimate(work / 1e9 / self._matrix_rate / SHARE, guess=True)
 
@@ -74,7 +77,7 @@ def operations(cell: Cell, row: Row) -> float | None:
     """
     if (shape := shape_of(row.model)) is None:
         return None
-    size = (shape, BATCH, TOKENS.get(cell.task, OTHER_TOKENS))
+    size = (shape, BATCH, _tokens(cell.task))
     training = cell.train_samples * flops.step(*size, backbone_trains=row.method == "full")
     return (training + cell.dev_samples * flops.forward(*size)) / BATCH
 
@@ -114,14 +117,20 @@ def _similar(model: str, task: str, method: str) -> list[tuple[str, ...]]:
     return [(model, task, method), (model, task), (model,)]
 
 
+def _tokens(task: str) -> int:
+    """Mean tokens of a row."""
+    return TOKENS.get(task, OTHER_TOKENS)
+
+
 def _rates(record: Record) -> tuple[float, float] | None:
-    """Rows a second in training and in evaluation."""
+    """Tokens a second in training and in evaluation, if each row has its task's mean."""
     times, rows = record.time, record.data_source.rows
     if not (record.done and times and times.samples_per_s and times.eval_s and rows):
         return None
     limit = record.config["data"]["max_eval"]
     dev = sum(min(n, limit or n) for split, n in rows.items() if split != "train")
-    return times.samples_per_s, dev * len(record.history) / times.eval_s
+    tokens = _tokens(record.task)
+    return tokens * times.samples_per_s, tokens * dev * len(record.history) / times.eval_s
 
 
 def duration(seconds: float) -> str:

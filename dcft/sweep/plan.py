@@ -22,7 +22,7 @@ from dcft.errors import UserError
 from dcft.results import sweeps
 from dcft.results.sweeps import Cell, Column, Row, Sweep
 from dcft.sweep import memory
-from dcft.sweep.request import PLACES, Request, of_rows
+from dcft.sweep.request import PLACES, Request, of_rows, of_tasks, on_task
 
 # What a plan depends on besides conf/: the code that turns settings into cells, and tells their memory.
 SOURCES = (
@@ -78,8 +78,9 @@ def _local_files(request: Request) -> list[Path]:
         files += [root / name for task in request.table["columns"] for name in _task_files(task, request).values()]
     if weights := request.place("model.path"):
         files += weight_files(weights)
-    rows = [request.table["base"], *request.table["rows"], *request.trials, request.given]
-    starts = {one["model.init_from"] for one in rows if one.get("model.init_from")}
+    rows = [request.table["base"], *request.table["rows"]]
+    settings = [*rows, *(one for row in rows for one in of_tasks(row)), *request.trials, request.given]
+    starts = {one["model.init_from"] for one in settings if one.get("model.init_from")}
     return files + [file for start in sorted(starts) for file in start_files(Path(start))]
 
 
@@ -120,10 +121,8 @@ def plan(request: Request) -> Sweep:
         knobs = {key: value for key, value in settings.items() if key not in ("title", "paper")}
         configs, row_cells = [], []
         for task in table["columns"]:
-            own, *tried = (
-                _configured(compose, {"task": task, **table["base"], **knobs, **trial}, given, extra)
-                for trial in [{}, *request.trials]
-            )
+            wanted = {"task": task} | on_task(table["base"], task) | on_task(knobs, task)
+            own, *tried = (_configured(compose, wanted | trial, given, extra) for trial in [{}, *request.trials])
             configs.append(own[0])
             row_cells += _tried(tried, own, request) if tried else _cells(own, request)
         row = _row(configs[0], settings, request)
@@ -186,7 +185,7 @@ def _row(config: RunConfig, settings: dict[str, Any], request: Request) -> Row:
     A substitute backbone stands in for the paper's and keeps its place beside the printed numbers, as a label says.
     """
     own = request.table["base"] | settings
-    deciding = {*own, *KNOBS} - {"model"}
+    deciding = {*own, *KNOBS, *(key for one in of_tasks(own) for key in one)} - {"model"}
     changed = any(key in deciding and value != own.get(key) for key, value in request.given.items())
     title = config.method.title if changed else settings.get("title") or config.method.title
     printed = None

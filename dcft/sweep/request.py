@@ -23,6 +23,7 @@ FIRST_SEED = 6  # of the official scripts; seeds=N adds those that follow
 MOST_SEEDS = 10_000  # each is a cell for every row and task
 OWN = ("table", "seeds", "only", "methods", "dry")  # settings of a table, not of its cells
 PLACES = ("results.dir", "outputs.dir", "data.root", "model.path")  # where files lie: no part of what a cell is
+BY_TASK = "by_task"  # what a row, or a table's base, has on one task alone: {cola: {train.lr: 1e-3}}
 LONGEST_NAME = 100  # characters of a sweep's name that are for reading
 
 
@@ -125,7 +126,9 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
         if not folder.is_dir():
             raise UserError(f"{folder} does not exist; give the folder that holds table/, task/ or method/")
     table = _definition(*own.get("table") or [""], folders)
-    own_of_rows = {key for row in table["rows"] for key in row}
+    rows = table["rows"]
+    own_of_rows = {key for row in rows for key in row}
+    own_of_rows |= {key for row in [table["base"], *rows] for one in of_tasks(row) for key in one}
     same = {key for key in given if key not in own_of_rows and table["base"].get(key) == given[key]}  # changes nothing
     overrides = [line for key, line in zip(given, overrides, strict=True) if key not in same]
     given = {key: value for key, value in given.items() if key not in same}
@@ -163,7 +166,20 @@ def _definition(name: str, folders: Sequence[Path]) -> dict[str, Any]:
         if missing := {"model", "method"} - set(table["base"] | row):
             key = min(missing)
             raise UserError(f"{paths[name]}: row {number} has no {key}; give {key}: in the row or in table.base")
+    for settings in [table["base"], *table["rows"]]:
+        for task in set(settings.get(BY_TASK, {})) - set(table["columns"]):
+            raise UserError(f"{paths[name]}: {BY_TASK}.{task}: the table has no column {task}")
     return table
+
+
+def on_task(settings: dict[str, Any], task: str) -> dict[str, Any]:
+    """The settings of a row, or of a table's base, on a task: those of all tasks, changed by those of this one."""
+    return {key: value for key, value in settings.items() if key != BY_TASK} | settings.get(BY_TASK, {}).get(task, {})
+
+
+def of_tasks(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a row, or a table's base, has on single tasks."""
+    return list(settings.get(BY_TASK, {}).values())
 
 
 def of_rows(table: dict[str, Any], key: str) -> list[str]:

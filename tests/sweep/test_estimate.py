@@ -1,11 +1,16 @@
 """What a table will cost, where no run is recorded: from the speed of this machine's matrix products."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from dcft.results import atomic, sweeps
 from dcft.sweep import estimate, plan, request
 from dcft.sweep.estimate import Estimator
+from tests.conftest import ROOT
+
+FIXTURES = ROOT / "tests" / "fixtures" / "results"
 
 
 @pytest.fixture
@@ -27,6 +32,21 @@ def test_a_guess_is_the_operations_over_the_speed_of_this_machine(demo, tmp_path
     full = Estimator(tmp_path).estimate(cell, replace(row, method="full"))
     assert full.seconds == pytest.approx((work + 90 * 8 * weights) / 50e9 / 0.6)
     assert Estimator(tmp_path).estimate(cell, replace(row, model="my-own")) is None
+
+
+def test_a_run_of_another_task_tells_by_the_tokens_of_a_row(tmp_path):
+    """Runs of toy_sim, whose rows have 27 tokens, and cells of toy_sim and of toy_pair, whose rows have 19."""
+    planned = sweeps.read(FIXTURES / "sweeps" / "demo.json")
+    known = next(cell for cell in planned.cells if cell.task == "toy_sim")
+    content = json.loads((FIXTURES / known.record).read_text())
+    content["data_source"]["rows"] = {"train": 90, "dev": 50}
+    atomic.write(tmp_path / known.record, json.dumps(content))
+    time, evaluations = content["time"], len(content["history"])
+    seconds = 300 / time["samples_per_s"] + 100 * time["eval_s"] / (50 * evaluations)
+    for task, share in (("toy_sim", 1), ("toy_pair", 19 / 27)):
+        cell = replace(known, task=task, train_samples=300, dev_samples=100)
+        found = Estimator(tmp_path).estimate(cell, planned.rows[known.row])
+        assert (found.seconds, found.guess) == (pytest.approx(share * seconds), False)
 
 
 def test_the_speed_of_this_machine_is_plausible():

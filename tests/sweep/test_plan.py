@@ -218,6 +218,30 @@ def test_a_setting_that_a_table_has_anyway_changes_nothing():
     assert kernels.overrides == ["stride=8"]
 
 
+def test_a_row_may_have_settings_of_one_task(tmp_path):
+    table = tmp_path / "table" / "mine.yaml"
+    table.parent.mkdir()
+    text = """\
+table:
+  caption: Mine
+  base: {model: tiny-bert, preset: toy, train.lr: 1e-3, by_task: {toy_sim: {train.lr: 2e-3}}}
+  columns: [toy_cls, toy_sim]
+  rows: [{method: dcft, kernel: 8}, {method: lora, rank: 1, by_task: {toy_cls: {train.lr: 3e-3}}}]
+"""
+    table.write_text(text)
+
+    def rates(*arguments):
+        cells = plan.plan(request.read(["table=mine", f"results.dir={tmp_path}", *arguments], [tmp_path])).cells
+        return [configure(*cell.overrides).train.lr for cell in cells]
+
+    assert rates() == [1e-3, 2e-3, 3e-3, 2e-3]
+    assert rates("train.lr=4e-3") == [4e-3] * 4
+    assert rates("train.lr=1e-3") == [1e-3] * 4, "it is the base's, and changes two cells"
+    table.write_text(text.replace("toy_sim: {", "toy_smi: {"))
+    with pytest.raises(UserError, match="by_task.toy_smi: the table has no column toy_smi"):
+        rates()
+
+
 def test_a_plan_depends_on_its_own_table_and_on_no_other(tmp_path, monkeypatch):
     conf = shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(plan, "CONF", conf)
