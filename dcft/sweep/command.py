@@ -89,7 +89,8 @@ def _cost(sweep: Sweep, cells: list[Cell], estimator: Estimator) -> tuple[str, s
     cost = f"about {duration(sum(estimate.seconds for estimate in known))}"
     cost += f" and {_cells(unknown)} of unknown cost" if unknown else ""
     part = "" if guesses == len(known) else "in part "
-    return cost, f" ({part}a guess from FLOPs and this machine's matrix rate)" if guesses else ""
+    guess = f" ({part}a guess from FLOPs and this machine's matrix rate)" if guesses else ""
+    return cost, ", one after the other" * (len(cells) > 1) + guess
 
 
 def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store: Store, estimator: Estimator) -> None:

@@ -39,9 +39,9 @@ class Estimator:
     """Seconds of training and evaluation of a cell, from records of similar cells.
 
     Similar means the same backbone, and the same task and method as far as there are such records: first all three,
-    then backbone and task, then the backbone alone, where rows count by their task's mean tokens (`TOKENS`). A record on
-    another machine counts as any other. Without a record of the backbone it is a guess: operations of the backbone by
-    formula, over this machine's matrix rate and `SHARE`.
+    then backbone and task, then the backbone alone, where rows count by their task's mean tokens (`TOKENS`). A record
+    on another machine counts as any other. Without a record of the backbone it is a guess: operations of the backbone
+    by formula, over this machine's matrix rate and `SHARE`.
 
     Args:
         results: folder of the records.

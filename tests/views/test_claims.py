@@ -117,7 +117,8 @@ def test_times_of_short_runs_are_those_of_the_benchmarks_steps(written, tmp_path
     ms = {name: draw.normal(100, 1, 15) for name in ("dcft-d8", "dcft-d8-s4", "dcft-d8-s2", "dcft-d8-s1")}
     rows = [{"name": name, "title": name, "ms": list(times)} for name, times in ms.items()]
     settings = {"model": SUBSTITUTE, "device": "cpu", "batch": 32, "length": 32, "rounds": 15, "layers": 6}
-    report = {"settings": settings | {"of_layers": 6}, "parts": [{"name": "step", "rows": rows}]}
+    hardware = {"cpu": "a processor", "threads": 1, "gpu": None}
+    report = {"settings": settings | {"of_layers": 6}, "hardware": hardware, "parts": [{"name": "step", "rows": rows}]}
     atomic.write(tmp_path / "bench" / "step-short.json", json.dumps(report))
     page = written(dict.fromkeys(STRIDES, 0.8), {8: 1.0, 4: 1.5, 2: 2.0, 1: 3.0})
     assert line(page, TIME)[2] == "**not supported**"
@@ -170,8 +171,8 @@ def test_step_times_are_ratios_of_the_same_round():
     [part] = [part for part in json.loads(path.read_text())["parts"] if part["name"] == "step"]
     ms = {row["name"]: np.array(row["ms"]) for row in part["rows"]}
     low, middle, high = np.percentile(ms["dcft-d8-s1"] / ms["dcft-d8"], [25, 50, 75])
-    found = [line for line in steps.ratios(ROOT / "results") if line[2] == "DCFT d=8 s=1 / DCFT d=8"]
-    assert found[0][3:] == [f"{middle:.2f}", f"{low:.2f} to {high:.2f}", "5"]
+    found = [line for line in steps.ratios(ROOT / "results") if line[3] == "DCFT d=8 s=1 / DCFT d=8"]
+    assert found[0][4:] == [f"{middle:.2f}", f"{low:.2f} to {high:.2f}", "5"]
     text = steps.text(printed.cells(printed.read()))
     assert text.endswith("Table 5 prints 1.2 to 3.7 times the training time."), "1.22 h / 0.98 h and 1.99 h / 0.54 h"
 
@@ -203,7 +204,7 @@ def test_without_a_table_one_line_says_how_to_get_one(tmp_path):
 
 
 def test_the_sign_of_a_time_is_turned():
-    faster = Difference("a", "b", "RTE", -10, (-12, -8), 0.001, 3, holm=0.001)
+    faster = Difference("DCFT (d=8)", "LoRA (r=1)", "RTE", -10, (-12, -8), 0.001, 3, holm=0.001)
     question = QUESTION["Training time against LoRA"]
     assert verdict(question, [faster])[0] == "supported"
     assert verdict(QUESTION[CURVE], [faster])[0] == "not supported"

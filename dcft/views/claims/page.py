@@ -36,9 +36,10 @@ METHOD = """\
   score over all evaluations of a run. **Checkerboard**: percent of the other row's [ratio of powers](#updates).
   Curves, checkerboards and times are compared by a paired t test.
 - {time}
-- Verdicts follow from the comparisons on the average over tasks (`Avg.`), with p corrected by Holm for all verdicts of
-  this page. *Supported*: every comparison is significant (p < 0.05) for the claim. *Not supported*: one is significant
-  against it, or the printed difference in time lies outside our interval. *Cannot be told*: neither.
+- Verdicts follow from the comparisons on the average over tasks (`Avg.`), those of time from all shapes. p is corrected
+  by Holm for all verdicts of this page. *Supported*: every comparison is significant (p < 0.05) for the claim.
+  *Not supported*: one is significant against it, or the printed difference in time lies outside our interval.
+  *Cannot be told*: neither.
 - *Printed* is the paper's difference on the same tasks, with DeBERTaV3-base."""
 TIMES = {  # by whether the backbone is the substitute
     True: "**Training time**: percent of the time of the other row's [step](#time-of-a-step), over rounds.",
@@ -64,8 +65,12 @@ class Answer:
 
     @property
     def deciding(self) -> list[int]:
-        """The numbers of the comparisons that decide: those on the average, or on the question's only task."""
-        return [i for i, one in enumerate(self.found) if one.task == AVERAGE or len(self.tasks) == 1]
+        """The numbers of the comparisons that decide: those on the average, or on the question's only task.
+
+        Times have no average over shapes: all decide.
+        """
+        single = self.timed or len(self.tasks) == 1
+        return [i for i, one in enumerate(self.found) if single or one.task == AVERAGE]
 
     @property
     def verdict(self) -> tuple[str, str]:
@@ -160,10 +165,10 @@ def _answer(question: Question, outcomes: Outcomes | None, cells: pd.DataFrame) 
 
 
 def _timed(question: Question, results: Path, cells: pd.DataFrame, model: str) -> Answer:
-    """A question of time, answered by the benchmark's steps of one shape instead of runs."""
+    """A question of time, answered by the benchmark's steps instead of runs."""
     found = steps.differences(question, results, model)
     found = [replace(one, printed=of_paper.difference(cells, question, one.theirs)) for one in found]
-    return Answer(question, [one.task for one in found[:1]], found, timed=True)
+    return Answer(question, [], found, timed=True)
 
 
 def _correct(answers: list[Answer]) -> None:

@@ -18,7 +18,7 @@ from dcft.views.claims.questions import Question
 
 TEXT = """\
 Measured by `python scripts/bench step`, without training: the time of one row's training step over another's in the
-same round, median and quartiles over rounds, on the processors named in `results/bench`. For stride 1 over stride 8,
+same round, median and quartiles over rounds. DCFT is the suite's code, LoRA is PEFT's. For stride 1 over stride 8,
 Table 5 prints {low:.1f} to {high:.1f} times the training time."""
 COLUMNS = ["Shapes", "Batch", "Rows", "Ratio", "Quartiles", "Rounds"]
 SHAPE = {
@@ -52,9 +52,9 @@ def text(cells: pd.DataFrame) -> str:
 
 
 def ratios(results: Path) -> list[list[str]]:
-    """One line a measurement and pair that it holds: model, batch, pair, median and quartiles of the ratio, rounds."""
+    """One line a measurement and pair that it holds, with the cells of `COLUMNS`."""
     lines = []
-    for settings, rows in _measured(results):
+    for settings, hardware, rows in _measured(results):
         for ours, theirs in PAIRS:
             if ours in rows and theirs in rows:
                 times = zip(rows[ours]["ms"], rows[theirs]["ms"], strict=True)
@@ -62,29 +62,30 @@ def ratios(results: Path) -> list[list[str]]:
                 pair = f"{rows[ours]['title']} / {rows[theirs]['title']}"
                 layers = f"{settings['layers']} of {settings['of_layers']} layers"
                 words = [pair, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", str(settings["rounds"])]
-                lines.append([f"{settings['model']}, {layers}", _batch(settings), *words])
+                threads = hardware["threads"]
+                machine = f"{hardware['gpu'] or hardware['cpu']}, {threads} thread{'s' * (threads != 1)}"
+                lines.append([f"{settings['model']}, {layers}", machine, _batch(settings), *words])
     return lines
 
 
 def differences(question: Question, results: Path, model: str) -> list[Difference]:
-    """The time of a step of `question.ours` against each of `theirs` that was measured, at `SHAPE`, over rounds."""
+    """The time of a step of `question.ours` against each of `theirs`, over rounds; one a measurement that has both."""
     found = []
-    for settings, rows in _measured(results):
-        if settings["model"] == model and settings["device"] == "cpu" and SHAPE.items() <= settings.items():
-            for theirs in question.theirs:
-                names = ROWS[question.ours], ROWS[theirs]
-                if all(name in rows for name in names):
-                    one = paired(moved(np.array([rows[name]["ms"] for name in names]).T, relative=True), relative=True)
-                    found.append(Difference(question.ours, theirs, _batch(settings), *one, settings["rounds"]))
+    for settings, _, rows in _measured(results):
+        for theirs in question.theirs if settings["model"] == model else ():
+            names = ROWS[question.ours], ROWS[theirs]
+            if all(name in rows for name in names):
+                one = paired(moved(np.array([rows[name]["ms"] for name in names]).T, relative=True), relative=True)
+                found.append(Difference(question.ours, theirs, _batch(settings), *one, settings["rounds"]))
     return found
 
 
-def _measured(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The settings and the rows of each measurement of a step."""
+def _measured(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """The settings, the machine and the rows of each measurement of a step."""
     for path in sorted((results / "bench").glob("step-*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
         [part] = [part for part in report["parts"] if part["name"] == "step"]
-        yield report["settings"], {row["name"]: row for row in part["rows"]}
+        yield report["settings"], report["hardware"], {row["name"]: row for row in part["rows"]}
 
 
 def _batch(settings: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     supported either. Anything else cannot be told.
 
     Args:
-        found: the comparisons that decide, one with each of `question.theirs` that was measured, `holm` given.
+        found: the comparisons that decide, one or more with each of `question.theirs` that was measured, `holm` given.
     """
     if not found:
         return UNMEASURED, ""
@@ -25,14 +25,17 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     good = sum(one.mean * sign > 0 for one in significant)
     bad = len(significant) - good
     words = f"{good} of {len(found)} comparisons significant for the claim, {bad} against"
-    if left := len(question.theirs) - len(found):
+    if left := len(set(question.theirs) - {one.theirs for one in found}):
         words += f"; {left} not measured yet"
     if bad:
         return REFUTED, words
-    if good == len(question.theirs):
+    if good == len(found) and not left:
         return SUPPORTED, words
     if question.quantity == "training time" and (outside := [one.theirs for one in found if _excludes_printed(one)]):
-        return REFUTED, f"{words}; the printed difference lies outside the interval: {', '.join(outside)}"
+        return (
+            REFUTED,
+            f"{words}; the printed difference lies outside the interval: {', '.join(dict.fromkeys(outside))}",
+        )
     return UNTOLD, words
 
 
