@@ -101,9 +101,15 @@ def _mean_score(record: Record) -> float | None:
     return None if None in scores or not scores else fsum(scores) / len(scores)
 
 
+def _checkerboard(record: Record) -> float | None:
+    """The checkerboard of what was learned, over that of random updates of the same shapes."""
+    learned = record.updates
+    return learned.checkerboard / learned.checkerboard_drawn if learned and learned.checkerboard else None
+
+
 QUANTITIES: dict[str, Callable[..., list[Difference]]] = {
     "score": score,
     "training time": over_seeds(lambda record: record.time and record.time.train_s, relative=True),
     "learning curve": over_seeds(_mean_score, relative=False),
-    "checkerboard": over_seeds(lambda record: record.updates and record.updates.checkerboard, relative=True),
+    "checkerboard": over_seeds(_checkerboard, relative=True),
 }

@@ -28,13 +28,14 @@ UNITS = {
     "score": "points",
     "training time": "% of the time",
     "learning curve": "points",
-    "checkerboard": "% of the ratio",
+    "checkerboard": "% of the other",
 }
 METHOD = """\
 - A difference is that of the row named first minus the other, on the same seeds. **Score**: points of the best
   evaluation on dev; intervals and tests are over seeds and dev rows together. **Learning curve**: points of the mean
-  score over all evaluations of a run. **Checkerboard**: percent of the other row's [ratio of powers](#updates).
-  Curves, checkerboards and times are compared by a paired t test.
+  score over all evaluations of a run. **Checkerboard**: percent of the other row's
+  [checkerboard](#updates), each over that of random updates. Curves, checkerboards and times are compared by a paired
+  t test.
 - {time}
 - Verdicts follow from the comparisons on the average over tasks (`Avg.`), those of time from all shapes. p is corrected
   by Holm for all verdicts of this page. *Supported*: every comparison is significant (p < 0.05) for the claim.
