@@ -156,6 +156,10 @@ def test_what_is_missing_is_said(written):
     ]
     assert line(page, CURVE)[2] == "**not measured yet**"
     assert "22 of 24" in page
+    table = [text.split("|")[2:-1] for text in section(page, "Scores").splitlines() if text.startswith("|")]
+    scores = {title.strip(): [score.strip() for score in values] for title, _, *values in table[2:]}
+    assert not any(scores["DCFT (s=1)"])
+    assert all(scores["DCFT (s=4)"])
 
 
 def test_one_task_of_several_decides_nothing(written, tmp_path):

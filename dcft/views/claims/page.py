@@ -1,8 +1,6 @@
 """The results page in Markdown: each claim of the paper, what records say of it, and a verdict."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import fsum
 from pathlib import Path
 
 import pandas as pd
@@ -11,16 +9,13 @@ from dcft.errors import UserError
 from dcft.paper import printed
 from dcft.results import atomic
 from dcft.results.outcomes import Outcomes
-from dcft.results.record import Record
 from dcft.results.significance import holm
 from dcft.results.sweeps import Sweep, read_all
 from dcft.views.claims import printed as of_paper
-from dcft.views.claims import steps
+from dcft.views.claims import sections, steps
 from dcft.views.claims.compare import AVERAGE, QUANTITIES, Difference
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES, Question
 from dcft.views.claims.verdict import verdict
-from dcft.views.tables.markdown import escape
-from dcft.views.tables.notes import collect
 from dcft.views.tables.text import p_value
 
 PROTOCOL = "best"  # the paper's: "Optimal values are used as the final results"
@@ -46,13 +41,6 @@ TIMES = {  # by whether the backbone is the substitute
     True: "**Training time**: percent of the time of the other row's [step](#time-of-a-step), over rounds.",
     False: "**Training time**: percent of the other row's time, without evaluations.",
 }
-UPDATES = """\
-Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices and means
-over runs: the stable rank (squared Frobenius norm over squared spectral norm), and the checkerboard (power of the
-Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1: 1/kernel). *Random*: the
-checkerboard of updates with independent normal A, B and C."""
-LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
-RATES = "The best score on dev of each trial. A row is blank until all of its trials are recorded."
 
 
 @dataclass
@@ -116,19 +104,20 @@ def page(results: Path, model: str = SUBSTITUTE) -> str:
             else []
         ),
         "## Verdicts",
-        _table(["Claim", "Section", "Verdict", "Comparisons"], [_summary(answer) for answer in answers]),
+        sections.table(["Claim", "Section", "Verdict", "Comparisons"], [_summary(answer) for answer in answers]),
+        *(["## Scores", *scores] if (scores := sections.scores(known.values())) else []),
         "## How to read the comparisons",
         METHOD.format(time=TIMES[substitute]),
     ]
     for answer in answers:
         if answer.found:
             parts += _section(answer)
-    parts += ["## Updates", UPDATES, _updates(known.values())]
-    parts += ["## Time of a step", steps.text(cells), _table(steps.COLUMNS, steps.ratios(results))]
+    parts += ["## Updates", sections.UPDATES, sections.updates(known.values())]
+    parts += ["## Time of a step", steps.text(cells), sections.table(steps.COLUMNS, steps.ratios(results))]
     for outcomes in known.values():
         if outcomes.tuning:
-            parts += ["## Learning rates", RATES, _trials(outcomes)]
-    parts += ["## Runs", *_runs(sweeps, known.values(), model)]
+            parts += ["## Learning rates", sections.RATES, sections.trials(outcomes)]
+    parts += ["## Runs", *sections.runs(sweeps, known.values(), model)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -209,78 +198,5 @@ def _section(answer: Answer) -> list[str]:
         f"## {question.title}",
         f"> {question.claim} (section {question.section})",
         f"**{word.capitalize()}**: {why}.",
-        _table(heading, lines),
+        sections.table(heading, lines),
     ]
-
-
-def _updates(known: Iterable[Outcomes]) -> str:
-    lines = {}
-    for outcomes in known:
-        for number, row in enumerate(outcomes.sweep.rows):
-            if size := outcomes.adapter_size(number):
-                records = [record for (place, *_), record in outcomes.records.items() if place == number]
-                learned = [record.updates for record in records if record.updates]
-                lines.setdefault(row.title, (size[0], row.knobs.get("kernel", row.knobs.get("rank")), learned))
-    return _table(
-        ["Row", "Parameters", "Rank at most", "Stable rank", "Checkerboard", "Random", "Runs"],
-        [
-            [
-                title,
-                f"{size:,}",
-                "" if rank is None else str(rank),
-                *(_mean([getattr(one, name) for one in learned]) for name in LEARNED),
-                str(len(learned) or ""),
-            ]
-            for title, (size, rank, learned) in sorted(lines.items(), key=lambda line: line[1][0])
-        ],
-    )
-
-
-def _mean(values: list[float | None]) -> str:
-    """Blank where a value is missing."""
-    return f"{fsum(values) / len(values):.2f}" if values and None not in values else ""
-
-
-def _trials(outcomes: Outcomes) -> str:
-    """The scores of a tuned table's trials; the chosen one is bold. A row that lacks a run is blank."""
-    sweep, tuning = outcomes.sweep, outcomes.tuning
-    trials = [" ".join(f"{key}={value}" for key, value in trial.items()) for trial in sweep.trials]
-    lines = []
-    for number, row in enumerate(sweep.rows):
-        for column in sweep.columns:
-            place = (number, column.task)
-            scores = [
-                "" if score is None else f"{score:.2f}" for score in tuning.scores.get(place, [None] * len(trials))
-            ]
-            if (chosen := tuning.chosen(place)) is not None:
-                scores[chosen] = f"**{scores[chosen]}**"
-            lines.append([row.title, column.title, *scores])
-    return _table(["Row", "Task", *trials], lines)
-
-
-def _runs(sweeps: dict[str, Sweep], known: Iterable[Outcomes], model: str) -> list[str]:
-    lines: list[list[str]] = []
-    done: dict[str, Record] = {}
-    for name, outcomes in zip(sweeps, known, strict=True):
-        cells = sweeps[name].unique()
-        ended = {cell: record for cell, record in sweeps[name].by_name(outcomes.results)[0].items() if record.done}
-        done |= ended
-        backbone = "" if model == SUBSTITUTE else f" model={model}"
-        caption = collect(outcomes).caption(outcomes.sweep.caption)
-        lines.append(
-            [caption, f"{len(ended)} of {len(cells)}", f"`python run.py table={name}{backbone} data.root=PATH`"]
-        )
-    machines = {"{cpu}, {cores} cores, {threads} threads a run".format(**one.hardware) for one in done.values()}
-    return [
-        f"{len(done)} runs are recorded. Machine: {'; '.join(sorted(machines))}.",
-        _table(["Table", "Runs", "Command"], lines),
-    ]
-
-
-def _table(heading: list[str], lines: list[list[str]]) -> str:
-    rows = [
-        heading,
-        ["---"] * len(heading),
-        *([escape(cell) if "**" not in cell and "`" not in cell else cell for cell in line] for line in lines),
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

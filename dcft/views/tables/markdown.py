@@ -17,6 +17,12 @@ def escape(text: str) -> str:
 
 def markdown(grid: Grid) -> str:
     """The caption, the table and its notes."""
+    notes = "\n".join(f"- {escape(note)}" for note in grid.notes)
+    return f"{escape(grid.caption)}\n\n{body(grid)}\n\n{notes}\n"
+
+
+def body(grid: Grid) -> str:
+    """The table without caption and notes."""
     heading = [escape(": ".join(column.titles)) for column in grid.columns]
     lines = [[_cell(value) for value in line.values] for group in grid.groups for _, line in group.lines]
     lines = [heading, *lines]
@@ -32,14 +38,7 @@ def markdown(grid: Grid) -> str:
         "-" * (width + 2) if column.stub else "-" * (width + 1) + ":"
         for width, column in zip(widths, grid.columns, strict=True)
     )
-    table = [f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])]
-    return (
-        f"{escape(grid.caption)}\n\n"
-        + "\n".join(table)
-        + "\n\n"
-        + "\n".join(f"- {escape(note)}" for note in grid.notes)
-        + "\n"
-    )
+    return "\n".join([f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])])
 
 
 def _cell(value: Value) -> str:

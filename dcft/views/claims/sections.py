@@ -1,0 +1,107 @@
+"""The parts of the results page that are no claims: scores, updates, learning rates, runs."""
+
+from collections.abc import Iterable
+from math import fsum
+
+from dcft.results.outcomes import Outcomes
+from dcft.results.record import Record
+from dcft.results.sweeps import Sweep
+from dcft.views.claims.questions import SUBSTITUTE
+from dcft.views.tables import ours
+from dcft.views.tables.markdown import body, escape
+from dcft.views.tables.notes import collect
+
+UPDATES = """\
+Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices and means
+over runs: the stable rank (squared Frobenius norm over squared spectral norm), and the checkerboard (power of the
+Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1: 1/kernel). *Random*: the
+checkerboard of updates with independent normal A, B and C."""
+LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
+RATES = "The best score on dev of each trial. A row is blank until all of its trials are recorded."
+
+
+def scores(known: Iterable[Outcomes]) -> list[str]:
+    """The table of each sweep without trials that has a record."""
+    parts = []
+    for outcomes in known:
+        if outcomes.done and not outcomes.tuning:
+            caption = escape(collect(outcomes).caption(outcomes.sweep.caption))
+            notes = f"Notes: `results/tables/{outcomes.sweep.name}.ours.md`."
+            parts += [f"{caption}. {notes}", body(ours.ours(outcomes, {}))]
+    return parts
+
+
+def updates(known: Iterable[Outcomes]) -> str:
+    lines = {}
+    for outcomes in known:
+        for number, row in enumerate(outcomes.sweep.rows):
+            if size := outcomes.adapter_size(number):
+                records = [record for (place, *_), record in outcomes.records.items() if place == number]
+                learned = [record.updates for record in records if record.updates]
+                lines.setdefault(row.title, (size[0], row.knobs.get("kernel", row.knobs.get("rank")), learned))
+    return table(
+        ["Row", "Parameters", "Rank at most", "Stable rank", "Checkerboard", "Random", "Runs"],
+        [
+            [
+                title,
+                f"{size:,}",
+                "" if rank is None else str(rank),
+                *(_mean([getattr(one, name) for one in learned]) for name in LEARNED),
+                str(len(learned) or ""),
+            ]
+            for title, (size, rank, learned) in sorted(lines.items(), key=lambda line: line[1][0])
+        ],
+    )
+
+
+def _mean(values: list[float | None]) -> str:
+    """Blank where a value is missing."""
+    return f"{fsum(values) / len(values):.2f}" if values and None not in values else ""
+
+
+def trials(outcomes: Outcomes) -> str:
+    """The scores of a tuned table's trials; the chosen one is bold. A row that lacks a run is blank."""
+    sweep, tuning = outcomes.sweep, outcomes.tuning
+    trials = [" ".join(f"{key}={value}" for key, value in trial.items()) for trial in sweep.trials]
+    lines = []
+    for number, row in enumerate(sweep.rows):
+        for column in sweep.columns:
+            place = (number, column.task)
+            scores = [
+                "" if score is None else f"{score:.2f}" for score in tuning.scores.get(place, [None] * len(trials))
+            ]
+            if (chosen := tuning.chosen(place)) is not None:
+                scores[chosen] = f"**{scores[chosen]}**"
+            lines.append([row.title, column.title, *scores])
+    return table(["Row", "Task", *trials], lines)
+
+
+def runs(sweeps: dict[str, Sweep], known: Iterable[Outcomes], model: str) -> list[str]:
+    lines: list[list[str]] = []
+    done: dict[str, Record] = {}
+    for name, outcomes in zip(sweeps, known, strict=True):
+        cells = sweeps[name].unique()
+        ended = {cell: record for cell, record in sweeps[name].by_name(outcomes.results)[0].items() if record.done}
+        done |= ended
+        backbone = "" if model == SUBSTITUTE else f" model={model}"
+        lines.append(
+            [
+                outcomes.sweep.caption,
+                f"{len(ended)} of {len(cells)}",
+                f"`python run.py table={name}{backbone} data.root=PATH`",
+            ]
+        )
+    machines = {"{cpu}, {cores} cores, {threads} threads a run".format(**one.hardware) for one in done.values()}
+    return [
+        f"{len(done)} runs are recorded. Machine: {'; '.join(sorted(machines))}.",
+        table(["Table", "Runs", "Command"], lines),
+    ]
+
+
+def table(heading: list[str], lines: list[list[str]]) -> str:
+    rows = [
+        heading,
+        ["---"] * len(heading),
+        *([escape(cell) if "**" not in cell and "`" not in cell else cell for cell in line] for line in lines),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
