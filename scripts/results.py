@@ -1,4 +1,4 @@
-"""Write the results page from records: the paper's claims, what runs say of them, and verdicts; runs nothing.
+"""Write the results page and its figure from records: claims, what runs say of them, and verdicts; runs nothing.
 
 python scripts/results.py [--model minilm-l6] [--results results] [--output docs/results.md]
 
@@ -9,7 +9,8 @@ import argparse
 from pathlib import Path
 
 from dcft.cli import command
-from dcft.views import claims
+from dcft.results import atomic
+from dcft.views import claims, figures
 
 
 def main() -> None:
@@ -19,7 +20,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="the page; default: docs/results.md, or docs/results-MODEL.md")
     arguments = parser.parse_args()
     name = "results" if arguments.model == claims.SUBSTITUTE else f"results-{arguments.model}"
-    print(claims.write(arguments.results, arguments.output or Path("docs") / f"{name}.md", arguments.model))
+    output = arguments.output or Path("docs") / f"{name}.md"
+    found = claims.find(arguments.results, arguments.model)
+    atomic.write(output, claims.page(found))
+    for path in [output, *figures.write([one for one in [claims.picture(found)] if one], arguments.results)]:
+        print(path)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def written(tmp_path):
             content["predictions"] = {"sha256": kept.sha256, "steps": kept.steps}
             content["hardware"] = {"cpu": "a processor", "cores": 2, "threads": 1}
             atomic.write(tmp_path / cell.record, json.dumps(content))
-        return claims.page(tmp_path, model)
+        return claims.page(claims.find(tmp_path, model))
 
     return write
 
@@ -81,6 +81,18 @@ def test_a_large_difference_is_found_and_the_claim_supported(written):
     assert float(ours) == pytest.approx(35, abs=4)
     assert (float(corrected) < 0.001, seeds, items) == (True, "3", f"{2 * ROWS}")
     assert printed == "+0.12", "Table 5: (90.93 - 90.69 + 88.45 - 88.45) / 2"
+
+
+def test_the_figure_has_the_differences_of_the_page(written, tmp_path):
+    page = written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6})
+    [axes] = claims.picture(claims.find(tmp_path)).figure.axes
+    titles = [label.get_text() for label in axes.get_yticklabels()]
+    assert titles == [f"DCFT (s=8) − DCFT (s={stride})" for stride in (4, 2, 1)]
+    for title, bar in zip(titles, axes.containers, strict=True):
+        cells = line(section(page, ACCURACY), title, "Avg.")
+        [[(low, _), (high, _)]] = bar.lines[2][0].get_segments()
+        found = [bar.lines[0].get_xdata()[0], low, high]
+        assert [f"{x:+.2f}" for x in found] == [cells[3], *cells[4].split(" to ")]
 
 
 def test_equal_rows_cannot_be_told_and_a_worse_one_refutes(written):
@@ -141,7 +153,7 @@ def test_a_weaker_checkerboard_supports_the_claim_and_updates_are_listed(written
         board = (1 if "s1" in content["config"]["method"]["tag"] else 2) * (1 + draw.random() / 10)
         content["updates"] = {"stable_rank": 1.5, "checkerboard": board / 10, "checkerboard_drawn": 0.1}
         path.write_text(json.dumps(content))
-    page = claims.page(tmp_path)
+    page = claims.page(claims.find(tmp_path))
     assert line(page, "Stride: checkerboards")[2] == "**supported**"
     _, _, rank, stable, board, drawn, runs = line(section(page, "Updates"), "DCFT (s=1)")
     assert (rank, stable, drawn, runs) == ("8", "1.50", "0.10", "6")
@@ -166,7 +178,7 @@ def test_one_task_of_several_decides_nothing(written, tmp_path):
     written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6})
     for path in tmp_path.glob("runs/*/rte/*.json"):
         path.unlink()
-    page = claims.page(tmp_path)
+    page = claims.page(claims.find(tmp_path))
     assert line(page, ACCURACY)[2] == "**not measured yet**"
     assert line(section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "MRPC")[3].startswith("+")
 
@@ -186,7 +198,9 @@ SHORT = sorted(path.stem for path in (ROOT / "results" / "sweeps").glob("minilm*
 
 
 def test_the_committed_page_is_that_of_the_records():
-    assert claims.page(ROOT / "results") == (ROOT / "docs" / "results.md").read_text(), "run make results"
+    found, picture = claims.find(ROOT / "results"), ROOT / "results" / "figures" / f"claims.{SUBSTITUTE}.png"
+    assert claims.page(found) == (ROOT / "docs" / "results.md").read_text(), "run make results"
+    assert claims.picture(found).render("png") == picture.read_bytes(), "run make results"
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -205,7 +219,7 @@ def test_committed_tables_and_figures_are_those_of_the_records(name):
 
 def test_without_a_table_one_line_says_how_to_get_one(tmp_path):
     with pytest.raises(UserError, match="has no table of model=minilm-l6; run make results"):
-        claims.page(tmp_path)
+        claims.page(claims.find(tmp_path))
 
 
 def test_the_sign_of_a_time_is_turned():

@@ -76,21 +76,17 @@ def trials(outcomes: Outcomes) -> str:
     return table(["Row", "Task", *trials], lines)
 
 
-def runs(sweeps: dict[str, Sweep], known: Iterable[Outcomes], model: str) -> list[str]:
+def runs(sweeps: dict[str, Sweep], known: dict[str, Outcomes], model: str) -> list[str]:
+    """How many runs are recorded, on which machines, and the commands that run the others."""
     lines: list[list[str]] = []
     done: dict[str, Record] = {}
-    for name, outcomes in zip(sweeps, known, strict=True):
-        cells = sweeps[name].unique()
-        ended = {cell: record for cell, record in sweeps[name].by_name(outcomes.results)[0].items() if record.done}
+    for name, sweep in sweeps.items():
+        cells = sweep.unique()
+        ended = {cell: one for cell, one in sweep.by_name(known[name].results)[0].items() if one.done}
         done |= ended
         backbone = "" if model == SUBSTITUTE else f" model={model}"
-        lines.append(
-            [
-                outcomes.sweep.caption,
-                f"{len(ended)} of {len(cells)}",
-                f"`python run.py table={name}{backbone} data.root=PATH`",
-            ]
-        )
+        command = f"`python run.py table={name}{backbone} data.root=PATH`"
+        lines.append([sweep.caption, f"{len(ended)} of {len(cells)}", command])
     machines = {"{cpu}, {cores} cores, {threads} threads a run".format(**one.hardware) for one in done.values()}
     return [
         f"{len(done)} runs are recorded. Machine: {'; '.join(sorted(machines))}.",
