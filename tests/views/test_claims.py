@@ -203,6 +203,12 @@ def test_the_committed_page_is_that_of_the_records():
     assert claims.picture(found).render("png") == picture.read_bytes(), "run make results"
 
 
+def test_every_line_of_a_table_has_its_heading_s_cells():
+    for block in claims.page(claims.find(ROOT / "results")).split("\n\n"):
+        if block.startswith("| "):
+            assert len({len(line.replace("\\|", "").split("|")) for line in block.splitlines()}) == 1, block
+
+
 @pytest.mark.parametrize("name", SHORT)
 def test_committed_tables_and_figures_are_those_of_the_records(name):
     results = ROOT / "results"

@@ -32,6 +32,7 @@ def scores(known: Iterable[Outcomes]) -> list[str]:
 
 
 def updates(known: Iterable[Outcomes]) -> str:
+    """Sizes of each row's updates, and what DCFT's have learned."""
     lines = {}
     for outcomes in known:
         for number, row in enumerate(outcomes.sweep.rows):
@@ -95,6 +96,7 @@ def runs(sweeps: dict[str, Sweep], known: dict[str, Outcomes], model: str) -> li
 
 
 def table(heading: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table; cells with code or bold are Markdown already."""
     rows = [
         heading,
         ["---"] * len(heading),

@@ -20,11 +20,7 @@ TEXT = """\
 Measured by `python scripts/bench step`, without training: the time of one row's training step over another's in the
 same round, median and quartiles over rounds. DCFT is the suite's code, LoRA is PEFT's. For stride 1 over stride 8,
 Table 5 prints {low:.1f} to {high:.1f} times the training time."""
-COLUMNS = ["Shapes", "Batch", "Rows", "Ratio", "Quartiles", "Rounds"]
-SHAPE = {
-    "batch": 32,
-    "length": 32,
-}  # what decides: the batch of the short runs, and about the mean length of their rows
+COLUMNS = ["Shapes", "Processor", "Batch", "Rows", "Ratio", "Quartiles", "Rounds"]
 ROWS = {  # titles of questions -> rows of scripts/bench/step/rows.py
     **{f"DCFT (d={d})": f"dcft-d{d}" for d in (2, 4, 6, 8, 12)},
     **{f"DCFT (s={s})": f"dcft-d8-s{s}" for s in (1, 2, 4)},

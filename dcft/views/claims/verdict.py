@@ -32,10 +32,8 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     if good == len(found) and not left:
         return SUPPORTED, words
     if question.quantity == "training time" and (outside := [one.theirs for one in found if _excludes_printed(one)]):
-        return (
-            REFUTED,
-            f"{words}; the printed difference lies outside the interval: {', '.join(dict.fromkeys(outside))}",
-        )
+        names = ", ".join(dict.fromkeys(outside))
+        return REFUTED, f"{words}; the printed difference lies outside the interval: {names}"
     return UNTOLD, words
 
 
