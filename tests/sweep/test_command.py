@@ -22,7 +22,7 @@ def test_a_table_runs_what_is_missing(command, tmp_path):
     first = command(*PAIR)
     assert first.returncode == 0, first.stderr
     assert "3 cells, 0 done, 3 to run; estimate: about " in first.stdout
-    assert " s (a guess from FLOPs and this machine's matrix rate)\n" in first.stdout
+    assert " s, one after the other (a guess from FLOPs and this machine's matrix rate)\n" in first.stdout
     assert "\n3 done\n" in first.stdout
     records = stored(tmp_path)
     assert len(records) == 3
