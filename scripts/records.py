@@ -23,7 +23,7 @@ from dcft.config import overrides
 from dcft.config.arguments import parse, plain
 from dcft.errors import UserError, printable, shown
 from dcft.results import atomic, frames, predictions, records
-from dcft.results.record import TOLERANCE, Record, from_json, json_schema
+from dcft.results.record import Record, from_json, json_schema, same
 from dcft.views import run
 
 
@@ -161,15 +161,6 @@ def disagreement(results: Path, record: Record) -> str | None:
             if not same(stated, computed):
                 return f"{key} at step {step} is {stated}; its predictions give {computed}"
     return None
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether numbers, or dictionaries and lists of them, are equal within `TOLERANCE`."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other or (None not in (one, other) and abs(one - other) <= TOLERANCE)
 
 
 def upgrade(arguments: argparse.Namespace) -> None:

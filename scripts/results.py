@@ -23,7 +23,7 @@ def main() -> None:
     output = arguments.output or Path("docs") / f"{name}.md"
     found = claims.find(arguments.results, arguments.model)
     atomic.write(output, claims.page(found))
-    for path in [output, *figures.write([one for one in [claims.picture(found)] if one], arguments.results)]:
+    for path in [output, *figures.write(claims.pictures(found), arguments.results)]:
         print(path)
 
 

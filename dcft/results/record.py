@@ -173,7 +173,7 @@ class Record:
             scored = [(entry.score, entry.metrics), *((half["score"], half) for half in entry.metrics_halves)]
             for stated, metrics in scored:
                 mean = score(metrics, self.config["task"]["score"])
-                _require(_same(stated, mean), f"score {stated} at step {entry.step}: its metrics give {mean}")
+                _require(same(stated, mean), f"score {stated} at step {entry.step}: its metrics give {mean}")
         if self.params:
             whole = self.params.adapter + self.params.head
             _require(self.params.trainable == whole, f"params.trainable is not adapter + head = {whole}")
@@ -242,6 +242,15 @@ def to_json(record: Record) -> str:
     return json.dumps(asdict(record), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether numbers, or dictionaries and lists of them, are equal within `TOLERANCE`; None equals None alone."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other or (None not in (one, other) and abs(one - other) <= TOLERANCE)
+
+
 def json_schema() -> str:
     """The JSON Schema of a record."""
     return json.dumps(ADAPTER.json_schema(), indent=1) + "\n"
@@ -258,10 +267,6 @@ def _first(error: ValidationError) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
-
-
-def _same(one: float | None, other: float | None) -> bool:
-    return one == other if one is None or other is None else abs(one - other) <= TOLERANCE
 
 
 def _require(good: bool, message: str) -> None:

@@ -69,8 +69,8 @@ class Update(NamedTuple):
     @property
     def stable_rank(self) -> float:
         """Squared Frobenius norm over squared spectral norm; NaN for an update of zeros."""
-        left, right = (np.linalg.qr(factor, mode="r") for factor in (self.factors[0], self.factors[1].T))
-        values = np.linalg.svd(left @ right.T, compute_uv=False) ** 2
+        left, right = self.factors
+        values = np.linalg.svd(np.linalg.qr(left, mode="r") @ np.linalg.qr(right.T, mode="r").T, compute_uv=False) ** 2
         return float(values.sum() / values[0]) if values[0] else float("nan")
 
     @property
@@ -83,7 +83,8 @@ class Update(NamedTuple):
             an update of zeros, and with period 1, where every frequency is a multiple.
         """
         period = self.period
-        cut = [factor[: len(factor) // period * period] for factor in (self.factors[0], self.factors[1].T)]
+        left, right = self.factors
+        cut = [factor[: len(factor) // period * period] for factor in (left, right.T)]
         # The transform at multiples of 1/period is that of the sum over all periods; Parseval gives the whole power.
         left, right = (factor.reshape(-1, period, factor.shape[1]).sum(0) for factor in cut)
         at = np.abs(np.fft.fft2(left @ right.T)) ** 2
@@ -124,12 +125,13 @@ def measure(folder: Path) -> Updates | None:
     if not settings.is_file() or json.loads(settings.read_text(encoding="utf-8"))["peft_type"] != "DCFT":
         return None
     draw = np.random.default_rng(0)
-    learned = [update for update in read(folder) if update.stable_rank >= 1]
+    ranks = [(one, one.stable_rank) for one in read(folder)]
+    learned = [(one, rank) for one, rank in ranks if rank >= 1]  # NaN is no rank
     if not learned:
         return None
-    boards = [(one.checkerboard, one.redrawn(draw).checkerboard) for one in learned if one.period > 1]
+    boards = [(one.checkerboard, one.redrawn(draw).checkerboard) for one, _ in learned if one.period > 1]
     return Updates(
-        stable_rank=median(one.stable_rank for one in learned),
+        stable_rank=median(rank for _, rank in learned),
         checkerboard=median(board for board, _ in boards) if boards else None,
         checkerboard_drawn=median(drawn for _, drawn in boards) if boards else None,
     )

@@ -48,6 +48,16 @@ def test_a_checkerboard_is_the_ratio_of_its_explicit_fourier_sums(kernel, stride
     assert update.checkerboard == pytest.approx(np.mean(at) / np.mean(elsewhere), rel=1e-9)
 
 
+def test_a_known_checkerboard_is_strong_and_independent_entries_have_one():
+    draw = np.random.default_rng(0)
+    C = draw.normal(size=(4, 4))
+    constant, noise = np.ones((1, 20)), draw.normal(size=(1, 20))
+    assert Update("m", np.concatenate([constant, noise]), np.concatenate([constant, noise]).T, C, 4).checkerboard > 10
+    one = np.ones((1, 1))  # the update is its kernel
+    ratios = [Update("m", one, one, draw.normal(size=(64, 64)), 8).checkerboard for _ in range(400)]
+    assert np.mean(ratios) == pytest.approx(1, abs=4 * np.std(ratios) / 20)
+
+
 def test_what_has_learned_nothing_or_is_another_methods_has_no_numbers(tmp_path):
     assert updates.measure(tmp_path) is None
     zeros = {f"m.dcft_{letter}": np.zeros(shape) for letter, shape in (("A", (1, 3)), ("B", (3, 1)), ("C", (2, 2)))}

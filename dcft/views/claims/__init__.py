@@ -2,7 +2,7 @@
 
 from dcft.views.claims.answers import find
 from dcft.views.claims.page import page
-from dcft.views.claims.picture import picture
+from dcft.views.claims.pictures import pictures
 from dcft.views.claims.questions import SUBSTITUTE
 
-__all__ = ["SUBSTITUTE", "find", "page", "picture"]
+__all__ = ["SUBSTITUTE", "find", "page", "pictures"]

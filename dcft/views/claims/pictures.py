@@ -9,8 +9,8 @@ Ours: {model}. Points of the mean over the tasks of a table: the row named first
 95 % intervals over seeds and dev rows. Small marks: single tasks. Paper: the same rows and tasks, DeBERTaV3-base."""
 
 
-def picture(found: Findings) -> Picture | None:
-    """One line a comparison of scores that decides a verdict; None without any."""
+def pictures(found: Findings) -> list[Picture]:
+    """One figure, with a line for each comparison of scores that decides a verdict; none without a comparison."""
     lines = [
         (answer.found[i], [one for one in answer.found if one.theirs == answer.found[i].theirs])
         for answer in found.answers
@@ -18,7 +18,7 @@ def picture(found: Findings) -> Picture | None:
         if answer.question.quantity == "score"
     ]
     if not lines:
-        return None
+        return []
     with style.style():
         figure, [[axes]] = style.new(1, 1, height=1.2 + 0.35 * len(lines), width=6.4)
         ours, paper = style.look(0) | {"linestyle": ""}, style.printed_look(0) | {"linestyle": ""}
@@ -38,4 +38,4 @@ def picture(found: Findings) -> Picture | None:
         note = NOTE.format(model=found.title)
         style.annotate(figure, TITLE, tags, note)
         style.settle(figure)
-    return Picture(f"claims.{found.model}", "; ".join([TITLE, *tags]), note, figure)
+    return [Picture(f"claims.{found.model}", "; ".join([TITLE, *tags]), note, figure)]
