@@ -17,6 +17,8 @@ import time
 from dcft.training.run import run_cell
 from tests.conftest import configure
 
+LOADED = ("dcft", "transformers", "peft", "datasets", "torch", "pyarrow", "pandas", "sklearn")
+
 
 def child(folder: str, overrides: list[str], operation: int | None, answer: int) -> None:
     """Run the cell in this process, which then ends."""
@@ -47,19 +49,13 @@ def run(overrides: list[str], folder: str, operation: int | None = None, seconds
         time.sleep(seconds)
         os.kill(number, signal.SIGKILL)
     with os.fdopen(read, "rb") as pipe:
-        answer = json.loads(pipe.read() or b"{}")
+        answer = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    if status:  # killed, perhaps in the middle of its answer
+        return {"status": status}
+    answer = json.loads(answer)
     for module in answer.pop("modules", []):
-        if module.split(".")[0] in (
-            "dcft",
-            "transformers",
-            "peft",
-            "datasets",
-            "torch",
-            "pyarrow",
-            "pandas",
-            "sklearn",
-        ):
+        if module.split(".")[0] in LOADED:
             load(module)
     return {"status": status, **answer}
 
