@@ -14,7 +14,7 @@ from dcft.views.claims import printed as of_paper
 from dcft.views.claims import steps
 from dcft.views.claims.compare import AVERAGE, QUANTITIES, Difference
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES, Question
-from dcft.views.claims.verdict import verdict
+from dcft.views.claims.verdict import UNMEASURED, verdict
 
 PROTOCOL = "best"  # the paper's: "Optimal values are used as the final results"
 
@@ -40,6 +40,8 @@ class Answer:
     @property
     def verdict(self) -> tuple[str, str]:
         """The verdict, and why."""
+        if self.found and not self.deciding:
+            return UNMEASURED, "some tasks lack runs"
         return verdict(self.question, [self.found[i] for i in self.deciding])
 
 
