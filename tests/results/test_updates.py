@@ -58,6 +58,14 @@ def test_a_known_checkerboard_is_strong_and_independent_entries_have_one():
     assert np.mean(ratios) == pytest.approx(1, abs=4 * np.std(ratios) / 20)
 
 
+def test_random_updates_are_the_same_reference_for_one_matrix_and_for_many():
+    """Drawn once each, a few matrices differ by a factor of ten."""
+    one = Update("m", np.ones((1, 48)), np.ones((48, 1)), np.ones((8, 8)), 8)
+    few, many = (np.median(updates.redrawn([one] * count)) for count in (4, 40))
+    assert few == pytest.approx(many, rel=0.2)
+    assert few == np.median(updates.redrawn([one] * 4)), "a repeated run has the same record"
+
+
 def test_what_has_learned_nothing_or_is_another_methods_has_no_numbers(tmp_path):
     assert updates.measure(tmp_path) is None
     zeros = {f"m.dcft_{letter}": np.zeros(shape) for letter, shape in (("A", (1, 3)), ("B", (3, 1)), ("C", (2, 2)))}

@@ -83,9 +83,9 @@ def find(results: Path, model: str = SUBSTITUTE) -> Findings:
     cells = printed.cells(printed.read())
     known = {name: Outcomes(sweep, results, PROTOCOL) for name, sweep in sweeps.items()}
     answers = [
-        # Short runs share their machine with other programs: their times are no evidence, those of `steps` are.
+        # Short runs share their machine with other programs: their times are no evidence, those of steps are.
         _timed(question, results, cells, model)
-        if model == SUBSTITUTE and question.quantity == "training time"
+        if question.quantity == "step time" or (model == SUBSTITUTE and question.quantity == "training time")
         else _answer(question, known.get(question.table(model)), cells)
         for question in QUESTIONS
     ]
@@ -128,8 +128,15 @@ def _timed(question: Question, results: Path, cells: pd.DataFrame, model: str) -
 
 
 def _correct(answers: list[Answer]) -> None:
-    """Give the comparisons that decide a p that is corrected for all of them."""
-    places = [(answer, i) for answer in answers for i in answer.deciding]
-    ps = holm([answer.found[i].p for answer, i in places]) if places else []
-    for (answer, i), p in zip(places, ps, strict=True):
-        answer.found[i] = replace(answer.found[i], holm=p)
+    """Give the comparisons that decide a p that is corrected for all of them, those of steps apart from those of runs.
+
+    Comparisons of runs that are planned and not measured count with p = 1, so no p grows when they are measured.
+    """
+    for timed in (False, True):
+        part = [answer for answer in answers if answer.timed == timed]
+        places = [(answer, i) for answer in part for i in answer.deciding]
+        planned = 0 if timed else sum(len(answer.question.theirs) for answer in part)
+        ps = [answer.found[i].p for answer, i in places]
+        corrected = holm([*ps, *[1.0] * (planned - len(ps))]) if ps else []
+        for (answer, i), p in zip(places, corrected, strict=False):
+            answer.found[i] = replace(answer.found[i], holm=p)

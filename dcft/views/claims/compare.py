@@ -15,7 +15,7 @@ AVERAGE = "Avg."
 
 @dataclass(frozen=True)
 class Difference:
-    """Ours minus theirs: in points of the score, or in percent of their time."""
+    """Ours minus theirs: in points of the score or of its share of the best, or in percent of their number."""
 
     ours: str
     theirs: str
@@ -26,7 +26,7 @@ class Difference:
     repeats: int  # seeds, or rounds of a measurement
     items: int | None = None  # dev rows that both answered; None: the quantity is none of single rows
     printed: float | None = None  # the same difference in the paper, on the same tasks
-    holm: float | None = None  # p, corrected for all comparisons that a page decides by
+    holm: float | None = None  # p, corrected for all comparisons that a page plans (`answers.find`)
 
 
 def score(outcomes: Outcomes, ours: int, theirs: int, tasks: list[str]) -> list[Difference]:
@@ -82,6 +82,8 @@ def paired(differences: np.ndarray, relative: bool) -> tuple[float, tuple[float,
     """The mean of differences, its 95 % interval and the p of a paired t test; in percent if they are relative."""
     from scipy.stats import ttest_1samp
 
+    if not differences.any():  # two rows that both learn nothing
+        return 0.0, (0.0, 0.0), 1.0
     test = ttest_1samp(differences, 0)
     numbers = [differences.mean(), *test.confidence_interval()]
     mean, low, high = (float(100 * np.expm1(x) if relative else x) for x in numbers)
@@ -95,21 +97,15 @@ def _difference(outcomes, ours, theirs, task, mean, interval, p, items=None) -> 
     return Difference(rows[ours].title, rows[theirs].title, titles.get(task, task), mean, interval, p, seeds, items)
 
 
-def _mean_score(record: Record) -> float | None:
-    """The mean score over a run's evaluations: the area below its learning curve."""
+def _curve(record: Record) -> float | None:
+    """The mean score over a run's evaluations, in percent of its best: a run that converges earlier has more."""
     scores = [one.score for one in record.history]
-    return None if None in scores or not scores else fsum(scores) / len(scores)
-
-
-def _checkerboard(record: Record) -> float | None:
-    """The checkerboard of what was learned, over that of random updates of the same shapes."""
-    learned = record.updates
-    return learned.checkerboard / learned.checkerboard_drawn if learned and learned.checkerboard else None
+    return 100 * fsum(scores) / len(scores) / max(scores) if scores and None not in scores and max(scores) > 0 else None
 
 
 QUANTITIES: dict[str, Callable[..., list[Difference]]] = {
     "score": score,
     "training time": over_seeds(lambda record: record.time and record.time.train_s, relative=True),
-    "learning curve": over_seeds(_mean_score, relative=False),
-    "checkerboard": over_seeds(_checkerboard, relative=True),
+    "learning curve": over_seeds(_curve, relative=False),
+    "checkerboard": over_seeds(lambda record: record.updates and record.updates.checkerboard, relative=True),
 }

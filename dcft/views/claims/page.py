@@ -7,24 +7,33 @@ from dcft.views.tables.text import p_value
 UNITS = {
     "score": "points",
     "training time": "% of the time",
+    "step time": "% of the time",
     "learning curve": "points",
     "checkerboard": "% of the other",
 }
 METHOD = """\
-- A difference is that of the row named first minus the other, on the same seeds. **Score**: points of the best
-  evaluation on dev; intervals and tests are over seeds and dev rows together. **Learning curve**: points of the mean
-  score over all evaluations of a run. **Checkerboard**: percent of the other row's
-  [checkerboard](#updates), each over that of random updates. Curves, checkerboards and times are compared by a paired
-  t test.
+- A difference is that of the row named first minus the other, on the same seeds.
+- **Score**: the best evaluation on dev, in points. Intervals and tests are over seeds and dev rows together.
+- **Learning curve**: the mean score over all evaluations of a run, in percent of the run's best. A paired t test over
+  seeds compares two rows.
+- **Checkerboard**: that of [learned updates](#updates). The paired t test compares logarithms.
 - {time}
-- Verdicts follow from the comparisons on the average over tasks (`Avg.`), those of time from all shapes. p is corrected
-  by Holm for all verdicts of this page. *Supported*: every comparison is significant (p < 0.05) for the claim.
-  *Not supported*: one is significant against it, or the printed difference in time lies outside our interval.
-  *Cannot be told*: neither.
-- *Printed* is the paper's difference on the same tasks, with DeBERTaV3-base."""
+- A verdict on runs uses the `Avg.` rows. A verdict on steps uses every row.
+- *Supported*: every comparison is significant (p < 0.05, corrected) for the claim. *Not supported*: one is significant
+  against it. *Cannot be told*: neither.
+- p is corrected by Holm for all comparisons of runs that decide a verdict of this page; those not measured yet count
+  with p = 1. Comparisons of steps are corrected among themselves. Intervals are not corrected, so one may exclude 0
+  although the corrected p is above 0.05.
+- *Printed* is the paper's difference with DeBERTaV3-base, for scores on the same tasks, for times the geometric mean
+  over all tasks of its table."""
 TIMES = {  # by whether the backbone is the substitute
-    True: "**Training time**: percent of the time of the other row's [step](#time-of-a-step), over rounds.",
-    False: "**Training time**: percent of the other row's time, without evaluations.",
+    True: """\
+**Training time**: that of a [step](#time-of-a-step), in percent of the other row's in the same round. A paired t test
+  over rounds compares logarithms. An interval holds for one measurement: between shapes and machines a pair differs by
+  more than 10 %.""",
+    False: """\
+**Training time**: that of a run without evaluations, in percent of the other row's. **Step time**: that of a
+  [step](#time-of-a-step), in percent of the other row's in the same round. Paired t tests compare logarithms.""",
 }
 
 
@@ -37,15 +46,15 @@ def page(found: Findings) -> str:
         "This page is written by `make results` from the records in `results/`.",
         *(
             [
-                f"**{title} is a substitute backbone, and runs are short.** A verdict speaks of {title} and of these "
-                "tasks alone, and no number reproduces one of the paper's. Other programs ran on the same machine, so "
-                "no run's time is compared: [a step's time](#time-of-a-step) is measured by itself."
+                f"**{title} is a substitute backbone, and runs are short.** A verdict holds for {title} and these "
+                "tasks alone. No number reproduces one of the paper's. Runs shared their machine with other programs: "
+                "the times of [single steps](#time-of-a-step) are compared, not those of runs."
             ]
             if found.substitute
             else []
         ),
         "## Verdicts",
-        sections.table(["Claim", "Section", "Verdict", "Comparisons"], [_summary(answer) for answer in found.answers]),
+        sections.table(["Claim", "Paper", "Verdict", "Comparisons"], [_summary(answer) for answer in found.answers]),
         *(["## Scores", *scores] if scores else []),
         "## How to read the comparisons",
         METHOD.format(time=TIMES[found.substitute]),
@@ -57,14 +66,14 @@ def page(found: Findings) -> str:
     parts += ["## Time of a step", steps.text(found.cells), sections.table(steps.COLUMNS, steps.ratios(found.results))]
     for outcomes in known:
         if outcomes.tuning:
-            parts += ["## Learning rates", sections.RATES, sections.trials(outcomes)]
+            parts += ["## Learning rates", *sections.trials(outcomes)]
     parts += ["## Runs", *sections.runs(found.sweeps, found.known, found.model)]
     return "\n\n".join(parts) + "\n"
 
 
 def _summary(answer: Answer) -> list[str]:
     word, why = answer.verdict
-    return [answer.question.title, answer.question.section, f"**{word}**", why]
+    return [answer.question.title, answer.question.place, f"**{word}**", why]
 
 
 def _section(answer: Answer) -> list[str]:
@@ -85,11 +94,11 @@ def _section(answer: Answer) -> list[str]:
         ]
         for one in answer.found
     ]
-    by = ["Batch", "Rounds"] if answer.timed else ["Task", "Seeds"]
+    by = ["Batch and processor", "Rounds"] if answer.timed else ["Task", "Seeds"]
     heading = ["Comparison", by[0], "Printed", f"Ours ({unit})", "95 % interval", "p", "p (Holm)", by[1], "Dev rows"]
     return [
         f"## {question.title}",
-        f"> {question.claim} (section {question.section})",
+        f"> {question.claim} ({question.place})",
         f"**{word.capitalize()}**: {why}.",
         sections.table(heading, lines),
     ]

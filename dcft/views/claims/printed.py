@@ -5,7 +5,7 @@ import pandas as pd
 from dcft.views.claims.questions import PRINTED, TABLES, Question
 
 MODEL = "deberta-v3-base"
-KINDS = {"score": "score", "training time": "time"}
+KINDS = {"score": "score", "training time": "time", "step time": "time"}
 
 
 def difference(cells: pd.DataFrame, question: Question, theirs: str, tasks: list[str] | None = None) -> float | None:

@@ -10,6 +10,7 @@ SIZES = ("DCFT (d=4)", "DCFT (d=6)", "DCFT (d=8)", "DCFT (d=12)")
 SUBSTITUTE = "minilm-l6"  # has short tables of its own; any other backbone has the paper's
 TABLES = {  # by topic: the short table, and the paper's
     "lora": ("minilm_lora", "table1"),
+    "methods": ("minilm", "table1"),
     "stride": ("minilm_stride", "table5"),
     "kernel": ("minilm_kernel", "table4"),
     "targets": ("minilm_targets", "table6"),
@@ -22,7 +23,7 @@ class Question:
     """One claim: `ours` has the higher score or curve, the shorter time or the weaker pattern than each of `theirs`."""
 
     title: str
-    section: str  # of the paper
+    place: str  # in the paper
     claim: str  # its words
     topic: str  # a key of `TABLES`
     ours: str  # title of a row
@@ -38,26 +39,35 @@ class Question:
 
 # How the rows of our tables are read in the paper's: the knobs of results/paper.
 PRINTED: dict[str, dict[str, Any]] = {
+    "Fine-Tune": {"method": "full"},
+    "BitFit": {"method": "bitfit"},
     "LoRA (r=1)": {"method": "lora", "rank": 1},
     **{f"DCFT (d={d})": {"method": "dcft", "kernel": d, "stride": d, "targets": "all"} for d in (2, 4, 6, 8, 12)},
-    **{f"DCFT (s={s})": {"method": "dcft", "kernel": 8, "stride": s} for s in (1, 2, 4, 8)},
+    **{
+        f"DCFT (s={s}){code}": {"method": "dcft", "kernel": 8, "stride": s}
+        for s in (1, 2, 4, 8)
+        for code in ("", ", official computation")
+    },
     **{
         f"DCFT ({title})": {"method": "dcft", "targets": targets}
         for title, targets in (("Q,K", "qk"), ("Q,V", "qv"), ("Q,K,V", "qkv"), ("Q,K,V,O", "qkvo"), ("all", "all"))
     },
 }
+STRIDE_CLAIM = (
+    "when the step size equals the kernel size, the model achieves the optimal results with the shortest training time"
+)
 QUESTIONS = (
     Question(
         "DCFT against LoRA of rank 1",
-        "4.2",
-        "on the base model, DCFT outperforms the baselines in most tasks",
+        "section 1",
+        "Compared to LoRA, DCFT achieves improved performance while using only 14% of the parameters",
         "lora",
         "DCFT (d=8)",
         ("LoRA (r=1)",),
     ),
     Question(
         "DCFT with d=2 against LoRA of rank 1",
-        "4.2",
+        "section 4.2",
         "on the base model, DCFT outperforms the baselines in most tasks",
         "lora",
         "DCFT (d=2)",
@@ -65,17 +75,26 @@ QUESTIONS = (
     ),
     Question(
         "DCFT against LoRA at the learning rates of Table 9",
-        "4.2",
-        "on the base model, DCFT outperforms the baselines in most tasks",
+        "section 4.2",
+        "we used the same hyperparameters ... on the base model, DCFT outperforms the baselines in most tasks",
         "lora",
         "DCFT (d=8), rate of Table 9",
         ("LoRA (r=1), rate of Table 9",),
         printed=False,
     ),
     Question(
+        "DCFT against fine-tuning and BitFit",
+        "section 4.2",
+        "on the base model, DCFT outperforms the baselines in most tasks",
+        "methods",
+        "DCFT (d=8)",
+        ("Fine-Tune", "BitFit"),
+    ),
+    Question(
         "Training time against LoRA",
-        "4.6",
-        "fewer parameters ... significantly reduced gradient computations at each step",
+        "section 4.6",
+        "on smaller tasks like CoLA and RTE, DCFT's training efficiency is lower than LoRA's. However, as the task "
+        "size increases, DCFT's training efficiency surpasses that of LoRA",
         "lora",
         "DCFT (d=8)",
         ("LoRA (r=1)",),
@@ -84,7 +103,7 @@ QUESTIONS = (
     ),
     Question(
         "Convergence against LoRA",
-        "4.6",
+        "section 4.6",
         "DCFT converges faster than LoRA due to having fewer parameters",
         "lora",
         "DCFT (d=8)",
@@ -94,24 +113,33 @@ QUESTIONS = (
     ),
     Question(
         "Stride: scores",
-        "4.5",
-        "when the step size equals the kernel size, the model achieves the optimal results",
+        "section 4.5",
+        STRIDE_CLAIM,
         "stride",
         "DCFT (s=8)",
         ("DCFT (s=4)", "DCFT (s=2)", "DCFT (s=1)"),
     ),
     Question(
-        "Stride: training time",
-        "4.5",
-        "As the step size decreases, the training time progressively increases",
+        "Stride: training time of this suite",
+        "section 4.5",
+        STRIDE_CLAIM,
         "stride",
         "DCFT (s=8)",
         ("DCFT (s=4)", "DCFT (s=2)", "DCFT (s=1)"),
         quantity="training time",
     ),
     Question(
+        "Stride: training time of the official computation",
+        "section 4.5",
+        STRIDE_CLAIM,
+        "stride",
+        "DCFT (s=8), official computation",
+        ("DCFT (s=1), official computation",),
+        quantity="step time",
+    ),
+    Question(
         "Kernel size: scores",
-        "4.4",
+        "section 4.4",
         "When using a kernel size of (d = 2), the model achieves the best average results",
         "kernel",
         "DCFT (d=2)",
@@ -119,7 +147,7 @@ QUESTIONS = (
     ),
     Question(
         "Kernel size: training time",
-        "4.4",
+        "section 4.4",
         "the model trains fastest ... when using a kernel size of (d = 8)",
         "kernel",
         "DCFT (d=8)",
@@ -128,8 +156,9 @@ QUESTIONS = (
     ),
     Question(
         "Kernel size: convergence",
-        "3.2.2",
-        "When a larger convolution kernel (d = 8) is used, ... accelerates model convergence",
+        "section 3.2.3",
+        "the adoption of a larger kernel significantly reduces the number of parameters ... This reduction in "
+        "parameter gradient computations accelerates model convergence",
         "kernel",
         "DCFT (d=8)",
         ("DCFT (d=2)", "DCFT (d=4)"),
@@ -138,7 +167,7 @@ QUESTIONS = (
     ),
     Question(
         "Kernel size: checkerboards",
-        "3.2.2",
+        "section 3.2.3",
         "When a larger convolution kernel (d = 8) is used, ... effectively eliminating checkerboard artifacts",
         "kernel",
         "DCFT (d=8)",
@@ -147,18 +176,8 @@ QUESTIONS = (
         printed=False,
     ),
     Question(
-        "Stride: checkerboards",
-        "D",
-        "When the stride s is greater than 1, ... causing discontinuities ... and forming a checkerboard pattern",
-        "stride",
-        "DCFT (s=1)",
-        ("DCFT (s=2)", "DCFT (s=4)", "DCFT (s=8)"),
-        quantity="checkerboard",
-        printed=False,
-    ),
-    Question(
         "Adapted matrices",
-        "4.7",
+        "section 4.7",
         "applying it to all weight matrices achieves the best results",
         "targets",
         "DCFT (all)",
@@ -166,7 +185,7 @@ QUESTIONS = (
     ),
     Question(
         "Adapted matrices on STS-B",
-        "4.7",
+        "section 4.7",
         "the matrices Q, K, V, O ... achieving the best results on the STS-B dataset",
         "targets",
         "DCFT (Q,K,V,O)",
@@ -175,8 +194,8 @@ QUESTIONS = (
     ),
     Question(
         "Orthogonality",
-        "C",
-        "the orthogonal training strategy helps prevent overfitting, making the model more robust",
+        "appendix C",
+        "reducing information overlap and increasing the overall efficiency and effectiveness of the model",
         "ablation",
         "DCFT (d=8)",
         ("no orthogonality",),

@@ -6,7 +6,9 @@ from math import fsum
 from dcft.results.outcomes import Outcomes
 from dcft.results.record import Record
 from dcft.results.sweeps import Sweep
+from dcft.results.updates import Updates
 from dcft.views.claims.questions import SUBSTITUTE
+from dcft.views.claims.steps import threads
 from dcft.views.tables import ours
 from dcft.views.tables.markdown import body, escape
 from dcft.views.tables.notes import collect
@@ -15,9 +17,11 @@ UPDATES = """\
 Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices and means
 over runs: the stable rank (squared Frobenius norm over squared spectral norm), and the checkerboard (power of the
 Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1: 1/kernel). *Random*: the
-checkerboard of updates with independent normal A, B and C."""
+checkerboard of updates whose A, B and C are independent normal numbers."""
 LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
-RATES = "The best score on dev of each trial. A row is blank until all of its trials are recorded."
+RATES = """\
+The best score on dev of each trial ({seeds}); bold: the best trial of a row and task. The tables above use it and
+report on the same dev set, which flatters the score. A row is blank until all of its trials are recorded."""
 
 
 def scores(known: Iterable[Outcomes]) -> list[str]:
@@ -32,14 +36,15 @@ def scores(known: Iterable[Outcomes]) -> list[str]:
 
 
 def updates(known: Iterable[Outcomes]) -> str:
-    """Sizes of each row's updates, and what DCFT's have learned."""
-    lines = {}
+    """Sizes of each row's updates, and what DCFT's have learned in the runs of all tables that have the row."""
+    sizes: dict[str, tuple[int, int | None]] = {}
+    learned: dict[str, dict[str, Updates]] = {}  # by row and cell, since tables share cells
     for outcomes in known:
         for number, row in enumerate(outcomes.sweep.rows):
             if size := outcomes.adapter_size(number):
+                sizes[row.title] = size[0], row.knobs.get("kernel", row.knobs.get("rank"))
                 records = [record for (place, *_), record in outcomes.records.items() if place == number]
-                learned = [record.updates for record in records if record.updates]
-                lines.setdefault(row.title, (size[0], row.knobs.get("kernel", row.knobs.get("rank")), learned))
+                learned.setdefault(row.title, {}).update({one.cell: one.updates for one in records if one.updates})
     return table(
         ["Row", "Parameters", "Rank at most", "Stable rank", "Checkerboard", "Random", "Runs"],
         [
@@ -47,10 +52,10 @@ def updates(known: Iterable[Outcomes]) -> str:
                 title,
                 f"{size:,}",
                 "" if rank is None else str(rank),
-                *(_mean([getattr(one, name) for one in learned]) for name in LEARNED),
-                str(len(learned) or ""),
+                *(_mean([getattr(one, name) for one in learned[title].values()]) for name in LEARNED),
+                str(len(learned[title]) or ""),
             ]
-            for title, (size, rank, learned) in sorted(lines.items(), key=lambda line: line[1][0])
+            for title, (size, rank) in sorted(sizes.items(), key=lambda line: line[1][0])
         ],
     )
 
@@ -60,11 +65,11 @@ def _mean(values: list[float | None]) -> str:
     return f"{fsum(values) / len(values):.2f}" if values and None not in values else ""
 
 
-def trials(outcomes: Outcomes) -> str:
+def trials(outcomes: Outcomes) -> list[str]:
     """The scores of a tuned table's trials; the chosen one is bold. A row that lacks a run is blank."""
     sweep, tuning = outcomes.sweep, outcomes.tuning
     trials = [" ".join(f"{key}={value}" for key, value in trial.items()) for trial in sweep.trials]
-    lines = []
+    lines, at_edge = [], []
     for number, row in enumerate(sweep.rows):
         for column in sweep.columns:
             place = (number, column.task)
@@ -73,8 +78,14 @@ def trials(outcomes: Outcomes) -> str:
             ]
             if (chosen := tuning.chosen(place)) is not None:
                 scores[chosen] = f"**{scores[chosen]}**"
+                if chosen in (0, len(trials) - 1):
+                    at_edge.append(f"{row.title} on {column.title}")
             lines.append([row.title, column.title, *scores])
-    return table(["Row", "Task", *trials], lines)
+    seeds = f"seed{'s' * (len(sweep.seeds) > 1)} {', '.join(map(str, sweep.seeds))}"
+    edge = (
+        f"A better value may lie outside of the trials, where the best is the first or the last: {', '.join(at_edge)}."
+    )
+    return [RATES.format(seeds=seeds), *([escape(edge)] if at_edge else []), table(["Row", "Task", *trials], lines)]
 
 
 def runs(sweeps: dict[str, Sweep], known: dict[str, Outcomes], model: str) -> list[str]:
@@ -88,9 +99,11 @@ def runs(sweeps: dict[str, Sweep], known: dict[str, Outcomes], model: str) -> li
         backbone = "" if model == SUBSTITUTE else f" model={model}"
         command = f"`python run.py table={name}{backbone} data.root=PATH`"
         lines.append([sweep.caption, f"{len(ended)} of {len(cells)}", command])
-    machines = {"{cpu}, {cores} cores, {threads} threads a run".format(**one.hardware) for one in done.values()}
+    machines = {
+        f"{one.hardware['cpu']}, {one.hardware['cores']} cores, {threads(one.hardware)} a run" for one in done.values()
+    }
     return [
-        f"{len(done)} runs are recorded. Machine: {'; '.join(sorted(machines))}.",
+        f"{len(done)} runs are recorded; tables share runs. Machine: {'; '.join(sorted(machines))}.",
         table(["Table", "Runs", "Command"], lines),
     ]
 

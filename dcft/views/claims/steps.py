@@ -1,7 +1,7 @@
 """The time of a training step by stride, kernel size and method, from `scripts/bench step`: no run is needed.
 
 A run's own time depends on what else the machine does. The measurement runs all rows in each round, so a ratio of two
-rows of one round does not.
+rows of one round depends on it less.
 """
 
 import json
@@ -25,12 +25,15 @@ ROWS = {  # titles of questions -> rows of scripts/bench/step/rows.py
     **{f"DCFT (d={d})": f"dcft-d{d}" for d in (2, 4, 6, 8, 12)},
     **{f"DCFT (s={s})": f"dcft-d8-s{s}" for s in (1, 2, 4)},
     "DCFT (s=8)": "dcft-d8",
+    "DCFT (s=8), official computation": "official-d8",
+    "DCFT (s=1), official computation": "official-d8-s1",
     "LoRA (r=1)": "lora-r1",
 }
 PAIRS = (  # of ROWS' values
     ("dcft-d8-s4", "dcft-d8"),
     ("dcft-d8-s2", "dcft-d8"),
     ("dcft-d8-s1", "dcft-d8"),
+    ("official-d8-s1", "official-d8"),
     ("dcft-d2", "dcft-d8"),
     ("dcft-d8", "lora-r1"),
 )
@@ -56,23 +59,24 @@ def ratios(results: Path) -> list[list[str]]:
                 times = zip(rows[ours]["ms"], rows[theirs]["ms"], strict=True)
                 low, middle, high = quantiles([one / other for one, other in times], n=4, method="inclusive")
                 pair = f"{rows[ours]['title']} / {rows[theirs]['title']}"
-                layers = f"{settings['layers']} of {settings['of_layers']} layers"
                 words = [pair, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", str(settings["rounds"])]
-                threads = hardware["threads"]
-                machine = f"{hardware['gpu'] or hardware['cpu']}, {threads} thread{'s' * (threads != 1)}"
-                lines.append([f"{settings['model']}, {layers}", machine, _batch(settings), *words])
+                shapes = f"{settings['model']}, {_layers(settings)}"
+                lines.append([shapes, _machine(hardware), _batch(settings), *words])
     return lines
 
 
 def differences(question: Question, results: Path, model: str) -> list[Difference]:
     """The time of a step of `question.ours` against each of `theirs`, over rounds; one a measurement that has both."""
     found = []
-    for settings, _, rows in _measured(results):
+    for settings, hardware, rows in _measured(results):
+        place = f"{_batch(settings)}, {_machine(hardware)}"
+        if settings["layers"] < settings["of_layers"]:
+            place += f", {_layers(settings)}"
         for theirs in question.theirs if settings["model"] == model else ():
             names = ROWS[question.ours], ROWS[theirs]
             if all(name in rows for name in names):
                 one = paired(moved(np.array([rows[name]["ms"] for name in names]).T, relative=True), relative=True)
-                found.append(Difference(question.ours, theirs, _batch(settings), *one, settings["rounds"]))
+                found.append(Difference(question.ours, theirs, place, *one, settings["rounds"]))
     return found
 
 
@@ -86,3 +90,16 @@ def _measured(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], d
 
 def _batch(settings: dict[str, Any]) -> str:
     return f"{settings['batch']} x {settings['length']}"
+
+
+def _layers(settings: dict[str, Any]) -> str:
+    return f"{settings['layers']} of {settings['of_layers']} layers"
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    return f"{hardware['gpu'] or hardware['cpu']}, {threads(hardware)}"
+
+
+def threads(hardware: dict[str, Any]) -> str:
+    """How many threads computed."""
+    return f"{hardware['threads']} thread{'s' * (hardware['threads'] != 1)}"

@@ -5,15 +5,14 @@ from dcft.views.claims.questions import Question
 
 SUPPORTED, REFUTED, UNTOLD, UNMEASURED = "supported", "not supported", "cannot be told", "not measured yet"
 LEVEL = 0.05
-SMALLER = ("training time", "checkerboard")  # of these the smaller is the better
+SMALLER = ("training time", "step time", "checkerboard")  # of these the smaller is the better
 
 
 def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     """The verdict on a claim, and the counts that it follows from.
 
     A claim is supported if every comparison is significant in its favour, and not supported if one is significant
-    against it. A claimed difference in time that is printed, not significant here, and outside our interval is not
-    supported either. Anything else cannot be told.
+    against it. Anything else cannot be told.
 
     Args:
         found: the comparisons that decide, one or more with each of `question.theirs` that was measured, `holm` given.
@@ -27,15 +26,12 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     words = f"{good} of {len(found)} comparisons significant for the claim, {bad} against"
     if left := len(set(question.theirs) - {one.theirs for one in found}):
         words += f"; {left} not measured yet"
+    if outside := [one.theirs for one in found if _excludes_printed(one)]:
+        words += f"; the printed difference lies outside the interval: {', '.join(dict.fromkeys(outside))}"
     if bad:
         return REFUTED, words
-    if good == len(found) and not left:
-        return SUPPORTED, words
-    if question.quantity == "training time" and (outside := [one.theirs for one in found if _excludes_printed(one)]):
-        names = ", ".join(dict.fromkeys(outside))
-        return REFUTED, f"{words}; the printed difference lies outside the interval: {names}"
-    return UNTOLD, words
+    return SUPPORTED if good == len(found) and not left else UNTOLD, words
 
 
 def _excludes_printed(one: Difference) -> bool:
-    return one.holm >= LEVEL and one.printed is not None and not one.interval[0] <= one.printed <= one.interval[1]
+    return one.printed is not None and not one.interval[0] <= one.printed <= one.interval[1]

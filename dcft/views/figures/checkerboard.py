@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from dcft.results.record import Record
 from dcft.results.sweeps import Row
-from dcft.results.updates import ADAPTER, Update, read
+from dcft.results.updates import ADAPTER, Update, read, redrawn
 from dcft.views.figures import style
 from dcft.views.figures.evidence import Evidence
 
@@ -29,8 +29,7 @@ def checkerboard(evidence: Evidence) -> Figure | None:
     for row, folder in _adapters(evidence):
         if (found := list(read(folder)))[0].period == 1:
             continue  # every frequency is a multiple of 1
-        draw = np.random.default_rng(0)
-        measured.append((row, [u.checkerboard for u in found], [u.redrawn(draw).checkerboard for u in found], found[0]))
+        measured.append((row, [update.checkerboard for update in found], redrawn(found), found[0]))
     if not measured:
         return None
     pictures = {(first.kernel, first.stride): (row, first) for row, *_, first in reversed(measured)}
