@@ -65,4 +65,5 @@ def _show_progress(ended: int, running: int, total: int, seconds: float) -> None
     if ended < total:
         done = ended + running / 2
         left = duration(seconds * (total - done) / done)
-        print(f"{ended} of {total} cells ended after {duration(seconds)}; about {left} left", flush=True)
+        line = f"{ended} of {total} cells ended after {duration(seconds)}; about {left} left\n"
+        print(line, end="", flush=True)  # one write: a worker's line may come between two, if Python is unbuffered

@@ -91,6 +91,16 @@ def test_the_rest_is_taken_to_go_on_at_the_pace_so_far(capsys, ended, running, l
     assert printed == ("" if left is None else f"{ended} of 6 cells ended after 60 s; {left}\n")
 
 
+def test_a_line_of_progress_is_one_write(monkeypatch):
+    """Between two writes of an unbuffered stream, a line of another process could come."""
+    written = []
+    stream = io.StringIO()
+    stream.write = written.append
+    monkeypatch.setattr(sys, "stdout", stream)
+    _show_progress(1, 1, total=6, seconds=60)
+    assert [text for text in written if text] == ["1 of 6 cells ended after 60 s; about 3 min left\n"]
+
+
 def test_a_death_takes_one_cell_and_leaves_its_place(launch, monkeypatch):
     """Both processes are there again after it, and both GPUs are in use."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
