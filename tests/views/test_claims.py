@@ -14,7 +14,7 @@ from dcft.results import atomic, predictions, sweeps
 from dcft.sweep.request import BY_TASK
 from dcft.views import claims, figures, tables
 from dcft.views.claims import steps
-from dcft.views.claims.compare import Difference
+from dcft.views.claims.compare import Difference, paired
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES
 from dcft.views.claims.verdict import verdict
 from tests.conftest import ROOT, composer
@@ -72,9 +72,11 @@ def line(page: str, *beginning: str) -> list[str]:
 
 def test_a_large_difference_is_found_and_the_claim_supported(written):
     page = written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6})
-    word, why = line(page, ACCURACY)[2:]
-    assert word == "**supported**"
-    assert why.startswith("3 of 3 comparisons significant for the claim, 0 against")
+    assert line(page, ACCURACY)[2:] == [
+        "**supported**",
+        "3 of 3 comparisons significant for the claim, 0 against; "
+        "the printed difference lies outside the interval: DCFT (s=4), DCFT (s=2), DCFT (s=1)",
+    ]
     _, _, printed, ours, interval, _, corrected, seeds, items = line(
         section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "Avg."
     )
@@ -180,9 +182,11 @@ def test_updates_are_those_of_all_tables_of_a_row(written, tmp_path):
 
 def test_what_is_missing_is_said(written):
     page = written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6}, without=[(1, 7)])
-    word, why = line(page, ACCURACY)[2:]
-    assert word == "**cannot be told**"
-    assert why.startswith("2 of 2 comparisons significant for the claim, 0 against; 1 not measured yet")
+    assert line(page, ACCURACY)[2:] == [
+        "**cannot be told**",
+        "2 of 2 comparisons significant for the claim, 0 against; 1 not measured yet; "
+        "the printed difference lies outside the interval: DCFT (s=4), DCFT (s=2)",
+    ]
     assert line(page, CURVE)[2] == "**not measured yet**"
     assert "22 of 24" in page
     table = [text.split("|")[2:-1] for text in section(page, "Scores").splitlines() if text.startswith("|")]
@@ -244,6 +248,34 @@ def test_committed_tables_and_figures_are_those_of_the_records(name):
 def test_without_a_table_one_line_says_how_to_get_one(tmp_path):
     with pytest.raises(UserError, match="has no table of model=minilm-l6; run make results"):
         claims.page(claims.find(tmp_path))
+
+
+def test_a_learning_curve_is_relative_to_its_best(written, tmp_path):
+    written({8: 0.9, 4: 0.6, 2: 0.8, 1: 0.8})
+    strides = sweeps.read(sweeps.path_of("minilm_stride", tmp_path))
+    titles = ("DCFT (d=8)", "LoRA (r=1)", "", "")
+    rows = [replace(one, title=title) for one, title in zip(strides.rows, titles, strict=True)]
+    sweep = replace(strides, name="minilm_lora", table="minilm_lora", rows=rows)
+    sweep.write(tmp_path)
+    curves = {}
+    for cell in sweep.cells:
+        scores = [one["score"] for one in json.loads((tmp_path / cell.record).read_text())["history"]]
+        curves[cell.row, cell.task, cell.seed] = 100 * np.mean(scores) / max(scores)
+    expected = np.mean([curves[0, "mrpc", seed] - curves[1, "mrpc", seed] for seed in SEEDS])
+    page = claims.page(claims.find(tmp_path))
+    assert line(section(page, CURVE), "DCFT (d=8) − LoRA (r=1)", "MRPC")[3] == f"{expected:+.2f}"
+
+
+def test_two_rows_that_learn_nothing_do_not_differ():
+    assert paired(np.zeros(3), relative=False) == (0, (0, 0), 1)
+
+
+def test_a_weaker_checkerboard_supports_the_claim():
+    question = QUESTION["Kernel size: checkerboards"]
+    found = [
+        Difference(question.ours, theirs, "Avg.", -40, (-50, -20), 0.001, 3, holm=0.01) for theirs in question.theirs
+    ]
+    assert verdict(question, found)[0] == "supported"
 
 
 def test_the_sign_of_a_time_is_turned():

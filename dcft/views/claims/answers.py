@@ -135,8 +135,7 @@ def _correct(answers: list[Answer]) -> None:
     for timed in (False, True):
         part = [answer for answer in answers if answer.timed == timed]
         places = [(answer, i) for answer in part for i in answer.deciding]
-        planned = 0 if timed else sum(len(answer.question.theirs) for answer in part)
-        ps = [answer.found[i].p for answer, i in places]
-        corrected = holm([*ps, *[1.0] * (planned - len(ps))]) if ps else []
-        for (answer, i), p in zip(places, corrected, strict=False):
+        planned = len(places) if timed else sum(len(answer.question.theirs) for answer in part)
+        ps = [answer.found[i].p for answer, i in places] + [1.0] * (planned - len(places))
+        for (answer, i), p in zip(places, holm(ps) if places else [], strict=False):
             answer.found[i] = replace(answer.found[i], holm=p)

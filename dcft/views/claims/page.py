@@ -29,8 +29,7 @@ METHOD = """\
 TIMES = {  # by whether the backbone is the substitute
     True: """\
 **Training time**: that of a [step](#time-of-a-step), in percent of the other row's in the same round. A paired t test
-  over rounds compares logarithms. An interval holds for one measurement: between shapes and machines a pair differs by
-  more than 10 %.""",
+  over rounds compares logarithms. An interval holds for one measurement, not for other shapes and machines.""",
     False: """\
 **Training time**: that of a run without evaluations, in percent of the other row's. **Step time**: that of a
   [step](#time-of-a-step), in percent of the other row's in the same round. Paired t tests compare logarithms.""",
