@@ -143,7 +143,22 @@ class Runs:
         return 100 * np.mean(scores, axis=0)
 
 
-def selections(sizes: dict[str, int], name: str, count: int = RESAMPLES) -> Iterator[dict[str, np.ndarray]]:
+def constant(table: "pyarrow.Table", metrics: list[str]) -> float:
+    """The score of a run that gives each item the most frequent label, in percent: 0 for correlations.
+
+    Args:
+        table: the answers of any run; its labels count.
+        metrics: see `Runs`.
+    """
+    import pyarrow
+
+    labels, counts = np.unique(table["label"].to_numpy(), return_counts=True)
+    answers = pyarrow.array(np.full(len(table), labels[counts.argmax()]))
+    given = table.set_column(table.column_names.index("prediction"), "prediction", answers)
+    return float(Runs([given], metrics).scores[0])
+
+
+def selections(sizes: dict[str, int], name: str, count: int) -> Iterator[dict[str, np.ndarray]]:
     """Bootstrap selections of the items of a task, in chunks, the same at each call.
 
     Args:

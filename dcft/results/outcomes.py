@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcft.errors import UserError
-from dcft.results import predictions, protocols, tuning
+from dcft.results import items, predictions, protocols, tuning
 from dcft.results.costs import Cost
 from dcft.results.items import Runs
 from dcft.results.record import Record
@@ -72,6 +72,13 @@ class Outcomes:
             return Runs(known, metrics, half) if len(known) == len(tables) else None
         except KeyError:
             return None
+
+    def floor(self, task: str) -> float | None:
+        """The score of a run that has learned nothing (`items.constant`); None without a run's answers."""
+        answers = (self._answers(place) for place in self.records if place[1] == task)
+        table = next((table for table in answers if table is not None), None)
+        metrics = next(column.score for column in self.sweep.columns if column.task == task)
+        return None if table is None else items.constant(table, metrics)
 
     def _answers(self, place: tuple[int, str, int]) -> "pyarrow.Table | None":
         record = self.records.get(place)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcft.results.items import Runs, selections
+from dcft.results.items import RESAMPLES, Runs, selections
 
 LEVEL = 0.95
 SWAPS = 9999  # of approximate randomisation: p is at least 1e-4
@@ -43,15 +43,16 @@ class Comparison:
     wins: float | None  # of the items on which the two differ, the share with the smaller error; None: they never do
 
 
-def sample(runs: list[Runs], name: str) -> list[Sample]:
+def sample(runs: list[Runs], name: str, count: int = RESAMPLES) -> list[Sample]:
     """Score the runs of several methods on the same bootstrap selections of a task's items.
 
     Args:
         runs: of each method.
         name: of the task.
+        count: of selections.
     """
     drawn: list[list[np.ndarray]] = [[] for _ in runs]
-    for weights in selections(runs[0].sizes, name):
+    for weights in selections(runs[0].sizes, name, count):
         for one, parts in zip(runs, drawn, strict=True):
             parts.append(one.resampled(weights))
     items = sum(runs[0].sizes.values())

@@ -26,6 +26,8 @@ TRAINED = {  # parameters besides the head's, of the tiny backbone
     "lora-r1": lora(TINY, TARGETS["all"], 1),
     "lora-r8": lora(TINY, TARGETS["all"], 8),
     "official-d8": dcft(TINY, TARGETS["all"], 8, 8),
+    "official-d8-s4": dcft(TINY, TARGETS["all"], 8, 4),
+    "official-d8-s2": dcft(TINY, TARGETS["all"], 8, 2),
     "official-d8-s1": dcft(TINY, TARGETS["all"], 8, 1),
 }
 

@@ -53,6 +53,16 @@ def test_scores_of_selections_are_scores_of_the_selected_rows(metric):
         assert row == pytest.approx([100 * REFERENCES[metric](labels[rows], p[rows]) for p in predictions], abs=1e-6)
 
 
+def test_a_constant_answer_is_the_most_frequent_label():
+    """0 for correlations, though their labels have a most frequent one too."""
+    answers = table([1, 1, 1, 0], [0, 1, 0, 1])
+    assert items.constant(answers, ["accuracy"]) == 75
+    assert items.constant(answers, ["matthews"]) == 0
+    assert items.constant(table([1.0, 4.0, 4.0, 2.5], [1.0, 2.0, 3.0, 4.0]), ["pearson"]) == 0
+    both = table([1, 1, 0, 2, 0, 0], [0] * 6, ["dev"] * 4 + ["dev_mismatched"] * 2)
+    assert items.constant(both, ["accuracy", "accuracy_mismatched"]) == pytest.approx((25 + 100) / 2)
+
+
 def test_squad_scores_are_means_over_questions():
     columns = {"exact_match": [0.0, 100.0, 0.0], "f1": [50.0, 100.0, 0.0], "null_score": [0.0, 0.0, 0.0]}
     answers = pa.table({"split": ["dev"] * 3, **columns})
@@ -165,7 +175,7 @@ def trained(generator, difficulty, seeds, spread, accuracy):
 @pytest.fixture
 def coarse(monkeypatch):
     """Fewer selections and exchanges, for thousands of tables."""
-    monkeypatch.setattr(significance, "selections", partial(items.selections, count=200))
+    monkeypatch.setattr(significance, "sample", partial(significance.sample, count=200))
     monkeypatch.setattr(significance, "SWAPS", 499)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +10,13 @@ import pytest
 from scipy import stats
 
 from dcft.errors import UserError
+from dcft.paper import printed
 from dcft.results import atomic, predictions, sweeps
+from dcft.results.tuning import Tuning
 from dcft.views import claims
-from dcft.views.claims.compare import Difference, paired
+from dcft.views.claims import printed as of_paper
+from dcft.views.claims import sections
+from dcft.views.claims.compare import Difference, curve, paired
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE
 from dcft.views.claims.verdict import verdict
 from tests.fixtures.make import LOCAL, record, row, sweep
@@ -144,9 +149,14 @@ def test_times_of_short_runs_are_those_of_the_benchmarks_steps(written, tmp_path
     ms = {name: draw.normal(100, 1, 15) for name in ("dcft-d8", "dcft-d8-s4", "dcft-d8-s2", "dcft-d8-s1")}
     rows = [{"name": name, "title": name, "ms": list(times)} for name, times in ms.items()]
     settings = {"model": SUBSTITUTE, "device": "cpu", "batch": 32, "length": 32, "rounds": 15, "layers": 5}
+    settings |= {"of_layers": 6, "precision": "fp32", "attention": "lean", "dropout": "fast", "compile": False}
     hardware = {"cpu": "a processor", "threads": 1, "gpu": None}
-    report = {"settings": settings | {"of_layers": 6}, "hardware": hardware, "parts": [{"name": "step", "rows": rows}]}
-    atomic.write(tmp_path / "bench" / "step-short.json", json.dumps(report))
+    report = {"settings": settings, "hardware": hardware, "parts": [{"name": "step", "rows": rows}]}
+    single = report | {"settings": settings | {"rounds": 1}}
+    other = report | {"settings": settings | {"precision": "bf16"}}
+    untimed = report | {"parts": [{"name": "evaluation", "rows": rows}]}
+    for name, one in {"short": report, "single": single, "other": other, "untimed": untimed}.items():
+        atomic.write(tmp_path / "bench" / f"step-{name}.json", json.dumps(one))
     page = written(dict.fromkeys(STRIDES, 0.8), {8: 1.0, 4: 1.5, 2: 2.0, 1: 3.0})
     assert line(page, TIME)[2] == "**cannot be told**"
     cells = line(section(page, TIME), "DCFT (s=8) − DCFT (s=1)", "32 x 32, a processor, 1 thread, 5 of 6 layers")
@@ -157,6 +167,16 @@ def test_times_of_short_runs_are_those_of_the_benchmarks_steps(written, tmp_path
     hours = np.array([[0.54, 1.99], [0.98, 1.22], [0.63, 1.71], [1.08, 1.62]])  # Table 5: s=8 and s=1, by task
     ratio = stats.gmean(hours[:, 0] / hours[:, 1])
     assert (float(cells[2]), cells[7]) == (pytest.approx(100 * (ratio - 1), abs=0.005), "15")
+    batches = {text.split(" | ")[1] for text in section(page, TIME).splitlines() if text.startswith("| DCFT")}
+    where = "a processor, 1 thread, 5 of 6 layers"
+    assert batches == {f"32 x 32, {where}", f"32 x 32, precision=bf16, {where}"}, "no single round, no other part"
+
+
+def test_a_printed_time_is_the_geometric_mean_over_tasks():
+    hours = [[5.01, 0.54, 10.19, 1.08, 0.98, 0.63], [9.57, 0.97, 13.67, 1.63, 1.25, 0.97]]  # Table 4: d=8 and d=2
+    question = QUESTION["Kernel size: training time"]
+    found = of_paper.difference(printed.cells(printed.read()), question, "DCFT (d=2)")
+    assert found == pytest.approx(100 * (stats.gmean(hours[0]) / stats.gmean(hours[1]) - 1)), "without its mean"
 
 
 def test_updates_are_those_of_all_tables_of_a_row(written, tmp_path):
@@ -172,7 +192,7 @@ def test_updates_are_those_of_all_tables_of_a_row(written, tmp_path):
     replace(both, name="minilm_kernel", table="minilm_kernel", seeds=SEEDS[:1], cells=part).write(tmp_path)
     page = claims.page(claims.find(tmp_path))
     _, _, rank, stable, board, drawn, runs = line(section(page, "Updates"), "DCFT (s=1)")
-    assert (rank, stable, drawn, runs) == ("8", "1.50", "0.10", "6")
+    assert (rank, stable, drawn, runs) == ("8", "1.50", "0.10", "3 MRPC, 3 RTE")
     assert float(board) == pytest.approx(0.105, abs=0.006)
 
 
@@ -196,7 +216,7 @@ def test_one_task_of_several_decides_nothing(written, tmp_path):
     for path in tmp_path.glob("runs/*/rte/*.json"):
         path.unlink()
     page = claims.page(claims.find(tmp_path))
-    assert line(page, ACCURACY)[2:] == ["**not measured yet**", "some tasks lack runs"]
+    assert line(page, ACCURACY)[2:] == ["**not measured yet**", "some tasks lack runs or predictions"]
     assert line(section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "MRPC")[3].startswith("+")
 
 
@@ -205,23 +225,61 @@ def test_without_a_table_one_line_says_how_to_get_one(tmp_path):
         claims.page(claims.find(tmp_path))
 
 
-def test_a_learning_curve_is_relative_to_its_best(written, tmp_path):
+def test_with_one_seed_nothing_can_be_told(written, tmp_path):
+    written({8: 0.95, 4: 0.6, 2: 0.6, 1: 0.6})
+    plan = sweeps.read(sweeps.path_of("minilm_stride", tmp_path))
+    replace(plan, seeds=[6], cells=[cell for cell in plan.cells if cell.seed == 6]).write(tmp_path)
+    page = claims.page(claims.find(tmp_path))
+    assert line(page, ACCURACY)[2:] == ["**cannot be told**", "one seed"]
+    assert line(section(page, ACCURACY), "DCFT (s=8) − DCFT (s=1)", "Avg.")[7] == "1"
+
+
+def test_of_two_plans_of_a_table_that_with_more_runs_counts(written, tmp_path):
+    written(dict.fromkeys(STRIDES, 0.8))
+    plan = sweeps.read(sweeps.path_of("minilm_stride", tmp_path))
+    part = [cell for cell in plan.cells if cell.seed == 6]
+    replace(plan, seeds=[6], cells=part).write(tmp_path)
+    replace(plan, name="minilm_stride-seeds3").write(tmp_path)
+    replace(plan, name="minilm_stride-slow", overrides=["train.lr=1"]).write(tmp_path)
+    page = claims.page(claims.find(tmp_path))
+    assert line(page, "minilm_stride-seeds3")[1:] == [
+        "24 of 24",
+        "`python run.py table=minilm_stride seeds=6,7,8 data.root=PATH`",
+    ]
+
+
+def test_a_learning_curve_is_what_is_learned_relative_to_its_best(written, tmp_path):
     written({8: 0.9, 4: 0.6, 2: 0.8, 1: 0.8})
     strides = sweeps.read(sweeps.path_of("minilm_stride", tmp_path))
     titles = ("DCFT (d=8)", "LoRA (r=1)", "", "")
     rows = [replace(one, title=title) for one, title in zip(strides.rows, titles, strict=True)]
     sweep = replace(strides, name="minilm_lora", table="minilm_lora", rows=rows)
     sweep.write(tmp_path)
-    curves = {}
+    labels = np.random.default_rng(0).integers(0, 2, ROWS)  # those of `written`
+    floor, curves = 100 * max(labels.mean(), 1 - labels.mean()), {}
     for cell in sweep.cells:
-        scores = [one["score"] for one in json.loads((tmp_path / cell.record).read_text())["history"]]
-        curves[cell.row, cell.task, cell.seed] = 100 * np.mean(scores) / max(scores)
+        scores = np.array([one["score"] for one in json.loads((tmp_path / cell.record).read_text())["history"]])
+        curves[cell.row, cell.task, cell.seed] = 100 * np.mean(scores - floor) / max(scores - floor)
     expected = np.mean([curves[0, "mrpc", seed] - curves[1, "mrpc", seed] for seed in SEEDS])
     page = claims.page(claims.find(tmp_path))
     assert line(section(page, CURVE), "DCFT (d=8) − LoRA (r=1)", "MRPC")[3] == f"{expected:+.2f}"
 
 
-def test_two_rows_that_learn_nothing_do_not_differ():
+def test_a_run_that_learns_nothing_has_no_curve():
+    scores = [SimpleNamespace(score=score) for score in (68.0, 68.0, 68.0)]
+    assert curve(scores, 68.0) is None
+    assert curve([*scores, SimpleNamespace(score=72.0)], 68.0) == 25
+
+
+def test_failed_trials_choose_none():
+    rows, columns = [SimpleNamespace(title="LoRA")], [SimpleNamespace(title="RTE", task="rte")]
+    sweep = SimpleNamespace(rows=rows, columns=columns, seeds=[6], trials=[{"train.lr": "1e-4"}, {"train.lr": "1e-3"}])
+    outcomes = SimpleNamespace(sweep=sweep, tuning=Tuning({(0, "rte"): [None, None]}, {}, {}))
+    *_, table = sections.trials(outcomes)
+    assert line(table, "LoRA", "RTE") == ["LoRA", "RTE", "", ""]
+
+
+def test_equal_numbers_do_not_differ():
     assert paired(np.zeros(3), relative=False) == (0, (0, 0), 1)
 
 

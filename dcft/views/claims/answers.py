@@ -41,7 +41,7 @@ class Answer:
     def verdict(self) -> tuple[str, str]:
         """The verdict, and why."""
         if self.found and not self.deciding:
-            return UNMEASURED, "some tasks lack runs"
+            return UNMEASURED, "some tasks lack runs or predictions"
         return verdict(self.question, [self.found[i] for i in self.deciding])
 
 
@@ -77,11 +77,10 @@ def find(results: Path, model: str = SUBSTITUTE) -> Findings:
     Raises:
         UserError: if no table of the questions has been planned for the backbone.
     """
-    sweeps = _sweeps(results, model)
+    sweeps, known = _tables(results, model)
     if not sweeps:
         raise UserError(f"{results / 'sweeps'} has no table of model={model}; run make results MODEL={model} DATA=PATH")
     cells = printed.cells(printed.read())
-    known = {name: Outcomes(sweep, results, PROTOCOL) for name, sweep in sweeps.items()}
     answers = [
         # Short runs share their machine with other programs: their times are no evidence, those of steps are.
         _timed(question, results, cells, model)
@@ -93,16 +92,22 @@ def find(results: Path, model: str = SUBSTITUTE) -> Findings:
     return Findings(model, results, cells, sweeps, known, answers)
 
 
-def _sweeps(results: Path, model: str) -> dict[str, Sweep]:
-    """The planned tables of a backbone, by table: of several with one table, that with the fewest changed settings."""
+def _tables(results: Path, model: str) -> tuple[dict[str, Sweep], dict[str, Outcomes]]:
+    """The planned tables of a backbone, by table.
+
+    Of several plans of one table, that with the fewest changed settings counts; of those, that with the most runs.
+    """
     wanted = {names[model != SUBSTITUTE] for names in TABLES.values()} | {"minilm_rates"}
-    found: dict[str, Sweep] = {}
-    for sweep in read_all(results):
+    sweeps: dict[str, Sweep] = {}
+    known: dict[str, Outcomes] = {}
+    for sweep in sorted(read_all(results), key=lambda sweep: len(sweep.overrides)):
         if sweep.table in wanted and {row.model for row in sweep.rows} == {model}:
-            other = found.get(sweep.table)
-            if other is None or len(sweep.overrides) < len(other.overrides):
-                found[sweep.table] = sweep
-    return found
+            other, one = sweeps.get(sweep.table), Outcomes(sweep, results, PROTOCOL)
+            if other is None or (
+                len(sweep.overrides) == len(other.overrides) and len(one.done) > len(known[sweep.table].done)
+            ):
+                sweeps[sweep.table], known[sweep.table] = sweep, one
+    return sweeps, known
 
 
 def _answer(question: Question, outcomes: Outcomes | None, cells: pd.DataFrame) -> Answer:
@@ -128,14 +133,14 @@ def _timed(question: Question, results: Path, cells: pd.DataFrame, model: str) -
 
 
 def _correct(answers: list[Answer]) -> None:
-    """Give the comparisons that decide a p that is corrected for all of them, those of steps apart from those of runs.
+    """Give the comparisons that decide a p that is corrected: for all of runs, or for all of the question's steps.
 
     Comparisons of runs that are planned and not measured count with p = 1, so no p grows when they are measured.
     """
-    for timed in (False, True):
-        part = [answer for answer in answers if answer.timed == timed]
+    of_runs = [answer for answer in answers if not answer.timed]
+    for part in (of_runs, *([answer] for answer in answers if answer.timed)):
         places = [(answer, i) for answer in part for i in answer.deciding]
-        planned = len(places) if timed else sum(len(answer.question.theirs) for answer in part)
+        planned = sum(len(answer.question.theirs) for answer in part) if part is of_runs else len(places)
         ps = [answer.found[i].p for answer, i in places] + [1.0] * (planned - len(places))
         for (answer, i), p in zip(places, holm(ps) if places else [], strict=False):
             answer.found[i] = replace(answer.found[i], holm=p)

@@ -2,6 +2,7 @@
 
 from dcft.views.claims import sections, steps
 from dcft.views.claims.answers import Answer, Findings
+from dcft.views.claims.compare import SELECTIONS
 from dcft.views.tables.text import p_value
 
 UNITS = {
@@ -14,16 +15,17 @@ UNITS = {
 METHOD = """\
 - A difference is that of the row named first minus the other, on the same seeds.
 - **Score**: the best evaluation on dev, in points. Intervals and tests are over seeds and dev rows together.
-- **Learning curve**: the mean score over all evaluations of a run, in percent of the run's best. A paired t test over
-  seeds compares two rows.
+- **Learning curve**: the mean over all evaluations of a run of what it has learned, in percent of its best. Nothing
+  is learned at the score of the most frequent label. A paired t test over seeds compares two rows.
 - **Checkerboard**: that of [learned updates](#updates). The paired t test compares logarithms.
 - {time}
 - A verdict on runs uses the `Avg.` rows. A verdict on steps uses every row.
 - *Supported*: every comparison is significant (p < 0.05, corrected) for the claim. *Not supported*: one is significant
   against it. *Cannot be told*: neither.
+- p of scores and their intervals are from {selections:,} bootstrap selections of the dev rows.
 - p is corrected by Holm for all comparisons of runs that decide a verdict of this page; those not measured yet count
-  with p = 1. Comparisons of steps are corrected among themselves. Intervals are not corrected, so one may exclude 0
-  although the corrected p is above 0.05.
+  with p = 1. Comparisons of steps are corrected within their question. Intervals are not corrected, so one may exclude
+  0 although the corrected p is above 0.05.
 - *Printed* is the paper's difference with DeBERTaV3-base, for scores on the same tasks, for times the geometric mean
   over all tasks of its table."""
 TIMES = {  # by whether the backbone is the substitute
@@ -56,7 +58,7 @@ def page(found: Findings) -> str:
         sections.table(["Claim", "Paper", "Verdict", "Comparisons"], [_summary(answer) for answer in found.answers]),
         *(["## Scores", *scores] if scores else []),
         "## How to read the comparisons",
-        METHOD.format(time=TIMES[found.substitute]),
+        METHOD.format(time=TIMES[found.substitute], selections=SELECTIONS),
     ]
     for answer in found.answers:
         if answer.found:
@@ -89,12 +91,13 @@ def _section(answer: Answer) -> list[str]:
             p_value(one.p),
             "" if one.holm is None else p_value(one.holm),
             str(one.repeats),
-            "" if one.items is None else f"{one.items:,}",
+            *([f"{one.items:,}"] if one.items else []),
         ]
         for one in answer.found
     ]
     by = ["Batch and processor", "Rounds"] if answer.timed else ["Task", "Seeds"]
-    heading = ["Comparison", by[0], "Printed", f"Ours ({unit})", "95 % interval", "p", "p (Holm)", by[1], "Dev rows"]
+    heading = ["Comparison", by[0], "Printed", f"Ours ({unit})", "95 % interval", "p", "p (Holm)", by[1]]
+    heading += ["Dev rows"] * (question.quantity == "score")
     return [
         f"## {question.title}",
         f"> {question.claim} ({question.place})",

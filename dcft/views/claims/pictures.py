@@ -1,12 +1,17 @@
 """The figure of the results page: differences in score with their intervals, and those that the paper prints."""
 
 from dcft.views.claims.answers import Findings
+from dcft.views.claims.compare import AVERAGE, Difference
 from dcft.views.figures import Picture, style
 
 TITLE = "Differences in score, and those that the paper prints"
 NOTE = """\
-Ours: {model}. Points of the mean over the tasks of a table: the row named first minus the other, on the same seeds;
-95 % intervals over seeds and dev rows. Small marks: single tasks. Paper: the same rows and tasks, DeBERTaV3-base."""
+Ours: {model}. Points of the mean over the tasks of a table, or of the task named: the first row minus the other, on the
+same seeds; 95 % intervals over seeds and dev rows. Small marks: single tasks. Paper: the same, DeBERTaV3-base."""
+
+
+def _label(one: Difference) -> str:
+    return f"{one.ours} − {one.theirs}" + (f", {one.task}" if one.task != AVERAGE else "")
 
 
 def pictures(found: Findings) -> list[Picture]:
@@ -30,7 +35,7 @@ def pictures(found: Findings) -> list[Picture]:
             if mean.printed is not None:
                 axes.plot([mean.printed], [place - 0.2], label="paper", **paper)
         axes.axvline(0, color=style.GREY, linewidth=1)
-        axes.set_yticks(range(len(lines), 0, -1), [f"{mean.ours} − {mean.theirs}" for mean, _ in lines])
+        axes.set_yticks(range(len(lines), 0, -1), [_label(mean) for mean, _ in lines])
         axes.set_ylim(0.4, len(lines) + 0.6)
         axes.set_xlabel("Difference in score (points)")
         style.legend(figure)

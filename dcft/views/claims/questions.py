@@ -44,7 +44,7 @@ PRINTED: dict[str, dict[str, Any]] = {
     "LoRA (r=1)": {"method": "lora", "rank": 1},
     **{f"DCFT (d={d})": {"method": "dcft", "kernel": d, "stride": d, "targets": "all"} for d in (2, 4, 6, 8, 12)},
     **{f"DCFT (s={s})": {"method": "dcft", "kernel": 8, "stride": s} for s in (1, 2, 4, 8)},
-    **{f"DCFT (s={s}), official computation": {"method": "dcft", "kernel": 8, "stride": s} for s in (1, 8)},
+    **{f"DCFT (s={s}), official computation": {"method": "dcft", "kernel": 8, "stride": s} for s in (1, 2, 4, 8)},
     **{
         f"DCFT ({title})": {"method": "dcft", "targets": targets}
         for title, targets in (("Q,K", "qk"), ("Q,V", "qv"), ("Q,K,V", "qkv"), ("Q,K,V,O", "qkvo"), ("all", "all"))
@@ -90,8 +90,9 @@ QUESTIONS = (
     Question(
         "Training time against LoRA",
         "section 4.6",
-        "on smaller tasks like CoLA and RTE, DCFT's training efficiency is lower than LoRA's. However, as the task "
-        "size increases, DCFT's training efficiency surpasses that of LoRA",
+        "the advantage of fewer parameters in DCFT results in significantly reduced gradient computations at each "
+        "step. Over long periods of computation, this difference accumulates, ultimately leading to a substantial "
+        "reduction in training time",
         "lora",
         "DCFT (d=8)",
         ("LoRA (r=1)",),
@@ -131,7 +132,7 @@ QUESTIONS = (
         STRIDE_CLAIM,
         "stride",
         "DCFT (s=8), official computation",
-        ("DCFT (s=1), official computation",),
+        tuple(f"DCFT (s={s}), official computation" for s in (4, 2, 1)),
         quantity="step time",
     ),
     Question(

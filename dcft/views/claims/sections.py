@@ -1,27 +1,29 @@
 """The parts of the results page that are no claims: scores, updates, learning rates, runs."""
 
 from collections.abc import Iterable
-from math import fsum
+from statistics import fmean
 
 from dcft.results.outcomes import Outcomes
 from dcft.results.record import Record
 from dcft.results.sweeps import Sweep
 from dcft.results.updates import Updates
 from dcft.views.claims.questions import SUBSTITUTE
-from dcft.views.claims.steps import threads
+from dcft.views.claims.steps import machine
 from dcft.views.tables import ours
 from dcft.views.tables.markdown import body, escape
 from dcft.views.tables.notes import collect
 
 UPDATES = """\
-Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices and means
-over runs: the stable rank (squared Frobenius norm over squared spectral norm), and the checkerboard (power of the
-Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1: 1/kernel). *Random*: the
-checkerboard of updates whose A, B and C are independent normal numbers."""
+Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices, means over
+the runs of a task and over tasks: the stable rank (squared Frobenius norm over squared spectral norm), and the
+checkerboard (power of the Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1:
+1/kernel). *Random*: the checkerboard of updates whose A, B and C are independent normal numbers. Rows that share runs on
+each task are one line, named as in the first of their tables."""
 LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
 RATES = """\
 The best score on dev of each trial ({seeds}); bold: the best trial of a row and task. The tables above use it and
-report on the same dev set, which flatters the score. A row is blank until all of its trials are recorded."""
+report on the same dev set, which flatters the score. A row is blank until all of its trials are recorded. Rows that
+are not here are not tuned: other kernel sizes and other matrices have the rates of DCFT (d=8)."""
 
 
 def scores(known: Iterable[Outcomes]) -> list[str]:
@@ -38,13 +40,21 @@ def scores(known: Iterable[Outcomes]) -> list[str]:
 def updates(known: Iterable[Outcomes]) -> str:
     """Sizes of each row's updates, and what DCFT's have learned in the runs of all tables that have the row."""
     sizes: dict[str, tuple[int, int | None]] = {}
-    learned: dict[str, dict[str, Updates]] = {}  # by row and cell, since tables share cells
+    learned: dict[str, dict[str, dict[str, Updates]]] = {}  # by row, task and cell, since tables share cells
+    owners: dict[str, str] = {}  # the row of each cell
     for outcomes in known:
+        titles = {column.task: column.title for column in outcomes.sweep.columns}
         for number, row in enumerate(outcomes.sweep.rows):
             if size := outcomes.adapter_size(number):
-                sizes[row.title] = size[0], row.knobs.get("kernel", row.knobs.get("rank"))
                 records = [record for (place, *_), record in outcomes.records.items() if place == number]
-                learned.setdefault(row.title, {}).update({one.cell: one.updates for one in records if one.updates})
+                shared = {one.task: owners[one.cell] for one in records if one.cell in owners}
+                title = next(iter(shared.values())) if shared.keys() == {one.task for one in records} else row.title
+                owners = {one.cell: title for one in records} | owners
+                sizes[title] = size[0], row.knobs.get("kernel", row.knobs.get("rank"))
+                tasks = learned.setdefault(title, {})
+                for one in records:
+                    if one.updates:
+                        tasks.setdefault(titles[one.task], {})[one.cell] = one.updates
     return table(
         ["Row", "Parameters", "Rank at most", "Stable rank", "Checkerboard", "Random", "Runs"],
         [
@@ -52,17 +62,20 @@ def updates(known: Iterable[Outcomes]) -> str:
                 title,
                 f"{size:,}",
                 "" if rank is None else str(rank),
-                *(_mean([getattr(one, name) for one in learned[title].values()]) for name in LEARNED),
-                str(len(learned[title]) or ""),
+                *(_mean(learned[title], name) for name in LEARNED),
+                ", ".join(f"{len(cells)} {task}" for task, cells in learned[title].items()),
             ]
             for title, (size, rank) in sorted(sizes.items(), key=lambda line: line[1][0])
         ],
     )
 
 
-def _mean(values: list[float | None]) -> str:
-    """Blank where a value is missing."""
-    return f"{fsum(values) / len(values):.2f}" if values and None not in values else ""
+def _mean(tasks: dict[str, dict[str, Updates]], name: str) -> str:
+    """The mean over tasks of the mean over runs; blank where a value is missing."""
+    by_task = [[getattr(one, name) for one in cells.values()] for cells in tasks.values()]
+    if not by_task or any(None in values for values in by_task):
+        return ""
+    return f"{fmean(map(fmean, by_task)):.2f}"
 
 
 def trials(outcomes: Outcomes) -> list[str]:
@@ -76,7 +89,7 @@ def trials(outcomes: Outcomes) -> list[str]:
             scores = [
                 "" if score is None else f"{score:.2f}" for score in tuning.scores.get(place, [None] * len(trials))
             ]
-            if (chosen := tuning.chosen(place)) is not None:
+            if any(scores) and (chosen := tuning.chosen(place)) is not None:
                 scores[chosen] = f"**{scores[chosen]}**"
                 if chosen in (0, len(trials) - 1):
                     at_edge.append(f"{row.title} on {column.title}")
@@ -96,15 +109,15 @@ def runs(sweeps: dict[str, Sweep], known: dict[str, Outcomes], model: str) -> li
         cells = sweep.unique()
         ended = {cell: one for cell, one in sweep.by_name(known[name].results)[0].items() if one.done}
         done |= ended
-        backbone = "" if model == SUBSTITUTE else f" model={model}"
-        command = f"`python run.py table={name}{backbone} data.root=PATH`"
-        lines.append([sweep.caption, f"{len(ended)} of {len(cells)}", command])
-    machines = {
-        f"{one.hardware['cpu']}, {one.hardware['cores']} cores, {threads(one.hardware)} a run" for one in done.values()
-    }
+        words = [f"table={name}"]
+        words += [f"model={model}"] if model != SUBSTITUTE and f"model={model}" not in sweep.overrides else []
+        words += ["seeds=" + ",".join(map(str, sweep.seeds))] if "-seeds" in sweep.name else []
+        command = " ".join(["python run.py", *words, *sweep.overrides, "data.root=PATH"])
+        lines.append([sweep.name, f"{len(ended)} of {len(cells)}", f"`{command}`"])
+    machines = sorted({f"{machine(one.hardware)} of {one.hardware['cores']} cores" for one in done.values()})
     return [
-        f"{len(done)} runs are recorded; tables share runs. Machine: {'; '.join(sorted(machines))}.",
-        table(["Table", "Runs", "Command"], lines),
+        f"{len(done)} runs are recorded; tables share runs. {'Each had: ' * bool(machines)}{'; or '.join(machines)}.",
+        table(["Plan", "Runs", "Command"], lines),
     ]
 
 

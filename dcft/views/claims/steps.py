@@ -26,13 +26,16 @@ ROWS = {  # titles of questions -> rows of scripts/bench/step/rows.py
     **{f"DCFT (s={s})": f"dcft-d8-s{s}" for s in (1, 2, 4)},
     "DCFT (s=8)": "dcft-d8",
     "DCFT (s=8), official computation": "official-d8",
-    "DCFT (s=1), official computation": "official-d8-s1",
+    **{f"DCFT (s={s}), official computation": f"official-d8-s{s}" for s in (1, 2, 4)},
     "LoRA (r=1)": "lora-r1",
 }
+USUAL = {"precision": "fp32", "attention": "lean", "dropout": "fast", "compile": False}
 PAIRS = (  # of ROWS' values
     ("dcft-d8-s4", "dcft-d8"),
     ("dcft-d8-s2", "dcft-d8"),
     ("dcft-d8-s1", "dcft-d8"),
+    ("official-d8-s4", "official-d8"),
+    ("official-d8-s2", "official-d8"),
     ("official-d8-s1", "official-d8"),
     ("dcft-d2", "dcft-d8"),
     ("dcft-d8", "lora-r1"),
@@ -61,7 +64,7 @@ def ratios(results: Path) -> list[list[str]]:
                 pair = f"{rows[ours]['title']} / {rows[theirs]['title']}"
                 words = [pair, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", str(settings["rounds"])]
                 shapes = f"{settings['model']}, {_layers(settings)}"
-                lines.append([shapes, _machine(hardware), _batch(settings), *words])
+                lines.append([shapes, machine(hardware), _batch(settings), *words])
     return lines
 
 
@@ -69,7 +72,7 @@ def differences(question: Question, results: Path, model: str) -> list[Differenc
     """The time of a step of `question.ours` against each of `theirs`, over rounds; one a measurement that has both."""
     found = []
     for settings, hardware, rows in _measured(results):
-        place = f"{_batch(settings)}, {_machine(hardware)}"
+        place = f"{_batch(settings)}, {machine(hardware)}"
         if settings["layers"] < settings["of_layers"]:
             place += f", {_layers(settings)}"
         for theirs in question.theirs if settings["model"] == model else ():
@@ -81,25 +84,25 @@ def differences(question: Question, results: Path, model: str) -> list[Differenc
 
 
 def _measured(results: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """The settings, the machine and the rows of each measurement of a step."""
+    """The settings, the machine and the rows of each measurement of a step that has several rounds."""
     for path in sorted((results / "bench").glob("step-*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
-        [part] = [part for part in report["parts"] if part["name"] == "step"]
-        yield report["settings"], report["hardware"], {row["name"]: row for row in part["rows"]}
+        for part in report["parts"]:
+            if part["name"] == "step" and report["settings"]["rounds"] > 1:
+                yield report["settings"], report["hardware"], {row["name"]: row for row in part["rows"]}
 
 
 def _batch(settings: dict[str, Any]) -> str:
-    return f"{settings['batch']} x {settings['length']}"
+    """The shape of a batch, and the settings that differ from the suite's defaults on a CPU."""
+    variant = [f"{key}={settings[key]}" for key, usual in USUAL.items() if settings[key] != usual]
+    return ", ".join([f"{settings['batch']} x {settings['length']}", *variant])
 
 
 def _layers(settings: dict[str, Any]) -> str:
     return f"{settings['layers']} of {settings['of_layers']} layers"
 
 
-def _machine(hardware: dict[str, Any]) -> str:
-    return f"{hardware['gpu'] or hardware['cpu']}, {threads(hardware)}"
-
-
-def threads(hardware: dict[str, Any]) -> str:
-    """How many threads computed."""
-    return f"{hardware['threads']} thread{'s' * (hardware['threads'] != 1)}"
+def machine(hardware: dict[str, Any]) -> str:
+    """The processor, and how many threads computed."""
+    threads = hardware["threads"]
+    return f"{hardware.get('gpu') or hardware['cpu']}, {threads} thread{'s' * (threads != 1)}"

@@ -12,13 +12,15 @@ def verdict(question: Question, found: list[Difference]) -> tuple[str, str]:
     """The verdict on a claim, and the counts that it follows from.
 
     A claim is supported if every comparison is significant in its favour, and not supported if one is significant
-    against it. Anything else cannot be told.
+    against it. Anything else cannot be told, and nothing can with one seed.
 
     Args:
         found: the comparisons that decide, one or more with each of `question.theirs` that was measured, `holm` given.
     """
     if not found:
         return UNMEASURED, ""
+    if any(one.repeats == 1 for one in found):
+        return UNTOLD, "one seed"
     sign = -1 if question.quantity in SMALLER else 1
     significant = [one for one in found if one.holm < LEVEL]
     good = sum(one.mean * sign > 0 for one in significant)

@@ -48,6 +48,8 @@ STEP = {
     "lora-r1": BenchRow("LoRA r=1 (PEFT)", _LORA),
     "lora-r8": BenchRow("LoRA r=8 (PEFT)", ("method=lora", "rank=8")),
     "official-d8": BenchRow("DCFT d=8, as the official code", _DCFT, "official", "dcft-d8"),
+    "official-d8-s4": BenchRow("DCFT d=8 s=4, as the official code", (*_DCFT, "stride=4"), "official", "dcft-d8-s4"),
+    "official-d8-s2": BenchRow("DCFT d=8 s=2, as the official code", (*_DCFT, "stride=2"), "official", "dcft-d8-s2"),
     "official-d8-s1": BenchRow("DCFT d=8 s=1, as the official code", (*_DCFT, "stride=1"), "official", "dcft-d8-s1"),
     FULL: BenchRow("Full fine-tuning", ("method=full",)),
 }
