@@ -74,7 +74,7 @@ results: setup  ## the page on the paper's claims, from records; with DATA= or M
 
 tables: setup  ## render tables from records and the paper's figures: NAME= VIEW= PROTOCOL= BASELINE= DATA= RESULTS=
 	$(RUN) scripts/tables.py $(NAME) $(if $(VIEW),--view $(VIEW)) $(if $(PROTOCOL),--protocol $(PROTOCOL)) \
-		$(if $(BASELINE),--baseline "$(BASELINE)") $(if $(DATA),--data-root $(DATA)) $(if $(RESULTS),--results $(RESULTS))
+		$(if $(BASELINE),--baseline "$(BASELINE)") $(if $(DATA),--data-root "$(DATA)") $(if $(RESULTS),--results $(RESULTS))
 
 submission: setup  ## glue.zip for gluebenchmark.com from a method's best cells: METHOD= MODEL= PROTOCOL= DATA= FILL=1 RESULTS=
 	$(RUN) scripts/submission.py $(or $(METHOD),dcft) $(if $(MODEL),--model $(MODEL)) \

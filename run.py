@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from dcft.cli import explain, pipe
 from dcft.config import arguments
 from dcft.config.build import build
+from dcft.config.conf import TABLE_FILE
 from dcft.errors import RunFailed, UserError
 from dcft.training import distributed
 
@@ -19,6 +20,8 @@ def cell(cfg: DictConfig) -> float | None:
     """Run one cell and print the path of its record; returns its score, for which a sweeper can tune."""
     os.chdir(HydraConfig.get().runtime.cwd)  # a sweep's folder: Ray's workers start in that of their node
     try:
+        if "table" in cfg:  # its file has not made this a sweep
+            raise UserError(f"table={HydraConfig.get().runtime.choices['table']}: {TABLE_FILE}")
         config = build(cfg, HydraConfig.get().overrides.task)
         config.require_data()
         from dcft.results import records
@@ -28,7 +31,7 @@ def cell(cfg: DictConfig) -> float | None:
     except (UserError, RunFailed) as error:
         if OmegaConf.is_missing(HydraConfig.get().job, "num"):  # a cell of its own, not one of a sweep
             distributed.stop(f"error: {error}")
-        raise RuntimeError(str(error)) from None  # travels to the sweeper through any launcher
+        raise type(error)(str(error)) from None  # without a cause, so that it travels through any launcher
     score = None
     if distributed.is_first():
         print(path, flush=True)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -59,6 +60,9 @@ def _explain(error: Exception) -> str | None:
         return (
             f"{quoted(error.override)} cannot be read: write key=value, without ~, and quotes around special characters"
         )
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"{mark.name}:{mark.line + 1}: this is not YAML ({error.problem})"
     if str(error) == "No trials are completed yet.":  # Optuna's, of hydra/sweeper=optuna
         return "no trial gave a score; the lines above say why"
     if isinstance(error, (HydraException, OmegaConfBaseException)):

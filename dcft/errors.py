@@ -20,18 +20,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else c.encode("unicode_escape").decode() for c in text)
 
 
-class UserError(Exception):
-    """Something the user can mend; its text is one line that names the thing, its value and what to do."""
+class Explained(Exception):
+    """An error whose text is one line for people."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
 
 
-class RunFailed(Exception):
+class UserError(Explained):
+    """Something the user can mend; its text names the thing, its value and what to do."""
+
+
+class RunFailed(Explained):
     """A run that started and cannot give a score (a loss that is NaN, say); its record says so."""
-
-    def __str__(self) -> str:
-        return printable(super().__str__())
 
 
 class Interrupted(KeyboardInterrupt):

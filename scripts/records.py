@@ -1,11 +1,11 @@
 """The records of results/runs: list, check, export and show them.
 
-python scripts/records.py list task=rte method=dcft   # one line a run: status, score, cell
-python scripts/records.py check                       # every problem with its path; then status 1
-python scripts/records.py export --csv runs.csv       # one row a run, one column a setting
-python scripts/records.py show rte.minilm-l6.dcft     # one run: settings, scores, history, costs, its command
-python scripts/records.py upgrade                     # old records get today's fields and names
-python scripts/records.py schema                      # docs/record.schema.json
+python scripts/records.py list task=stsb method=dcft   # one line a run: status, score, cell
+python scripts/records.py check                        # every problem with its path; then status 1
+python scripts/records.py export --csv runs.csv        # one row a run, one column a setting
+python scripts/records.py show cola.minilm-l6.full.s7  # one run: settings, scores, history, costs, its command
+python scripts/records.py upgrade                      # old records get today's fields and names
+python scripts/records.py schema                       # docs/record.schema.json
 """
 
 import argparse
@@ -208,6 +208,8 @@ def main() -> None:
     formats.add_argument("--parquet", type=Path, metavar="FILE", help="Parquet, with types")
     made["show"].add_argument("cell", metavar="CELL", help="a cell's name, its beginning, or the path of a record")
     arguments = parser.parse_args()
+    if arguments.action is not schema and not arguments.results.is_dir():
+        raise UserError(f"--results {shown(arguments.results)} is no folder; give the one that has runs/")
     arguments.action(arguments)
 
 

@@ -57,7 +57,10 @@ def count_rows(name: str, root: Path) -> dict[str, dict[str, int]]:
     """Rows of the official files of Table 7 or 8, by task and split."""
     compose = Composer()
     tasks = [build(compose([f"task={TASKS[heading]}"])).task for heading in SIZES[name]]
-    return {task.name: row_counts.count(task, root) for task in tasks}
+    found = {task.name: row_counts.count(task, root) for task in tasks}
+    if not any(found.values()):
+        raise UserError(f"--data-root {root} has no official file of {name}; give the folder with glue and squad")
+    return found
 
 
 def check(arguments: argparse.Namespace, sweeps: list[str]) -> None:

@@ -44,6 +44,8 @@ def test_a_run_writes_only_where_it_says(script, tmp_path):
         ["task=toy_cls", "model=deberta-v3-base"],
         ["table=tabel1"],
         ["table=demo", "model=tiny-bert", "kernel=4"],
+        ["dry=true"],
+        ["task=toy_cls", "model=tiny-bert", "results.dir=/dev/null"],
     ],
     ids=" ".join,
 )
@@ -55,6 +57,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(script, tmp_path, arguments):
     assert line.startswith("error: ")
     assert "\n" not in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_of_several_cells_is_no_traceback(script, tmp_path):
+    failed = script("run", "-m", "task=toy_cls,toy_pair", "model=tiny-bert", "train.lr=abc")
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1] == "error: train.lr=abc: Input should be a valid number"
+    assert "Traceback" not in failed.stderr
 
 
 def test_a_failed_run_says_why_and_keeps_a_record(command, tmp_path):

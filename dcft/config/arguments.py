@@ -11,7 +11,7 @@ from dcft.config.conf import CONF
 from dcft.errors import UserError, quoted, shown
 
 CHOICE = re.compile(r"\w[\w.+=-]{0,99}")  # the name of a file in a folder of conf/
-PLAIN = re.compile(r"[A-Za-z_/][\w./-]*")  # text that needs no quotes
+PLAIN = re.compile(r"(\.{1,2}/)*[A-Za-z_/][\w./-]*")  # text that needs no quotes
 WORDS = ("null", "true", "false", "nan", "inf")  # text that Hydra would read as another value
 
 

@@ -67,9 +67,10 @@ def choose(results: Path, method: str, model: str | None, protocol: str) -> dict
     found = [record for record in found if method in (record.method, record.config["method"]["tag"])]
     found = [record for record in found if record.task in (*TASKS, *SQUAD) and model in (None, record.model)]
     if not found:
-        raise UserError(f"METHOD={method}: no finished cell of GLUE in {results / 'runs'}; make table1 runs some")
+        on = f" on {model}" if model else ""
+        raise UserError(f"{method}: no finished cell of GLUE{on} in {results / 'runs'}; make table1 runs some")
     if len(models := sorted({record.model for record in found})) > 1:
-        raise UserError(f"METHOD={method} has cells on {', '.join(models)}; give MODEL= one of them")
+        raise UserError(f"{method} has cells on {', '.join(models)}; give one of them as the model")
     chosen: dict[str, tuple[float, Record]] = {}
     for record in found:
         score = protocols.choosing_score(record.history, protocol)

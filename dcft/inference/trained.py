@@ -59,7 +59,7 @@ def find(what: str, results: Path, data_root: str | None = None) -> Source:
         record = records.read(records.find(results, what))
     config = from_record(record.config)
     if not folder.is_dir():
-        folder = config.work_dir / "model"
+        folder = Path(config.outputs.dir) / "runs" / record.cell / "model"
     if not record.done:
         raise UserError(f"cell {record.cell} has failed and has no model ({record.error}); run it again")
     if not any(folder.glob("*.safetensors")):

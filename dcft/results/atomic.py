@@ -4,9 +4,17 @@ import os
 import tempfile
 from pathlib import Path
 
+from dcft.errors import UserError, shown
+
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file: temporary file beside it, flush to disk, rename, flush the folder. Makes missing folders."""
+    """Write a file: temporary file beside it, flush to disk, rename, flush the folder. Makes missing folders.
+
+    Raises:
+        UserError: if there is a folder in its place.
+    """
+    if path.is_dir():
+        raise UserError(f"{shown(path)} is a folder; give a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -21,9 +21,8 @@ def require_writable(folder: Path) -> None:
     Raises:
         UserError: if that fails.
     """
-    place = _existing(folder)
     try:
-        with tempfile.TemporaryFile(dir=place) as file:
+        with tempfile.TemporaryFile(dir=_existing(folder)) as file:
             file.write(bytes(1 << 16))
             file.flush()
     except OSError as error:
@@ -93,7 +92,8 @@ def explain(error: BaseException, folder: Path) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    """The nearest folder above that exists, or the file that is in its place."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _reason(error: OSError) -> str:

@@ -48,7 +48,7 @@ def run_table(request: Request, launcher: launch.Launch, retry: bool) -> None:
     if len(problems) == len(chosen):
         raise UserError(f"nothing to run: {next(iter(problems.values()))}")
     print(_headline(sweep, chosen, problems, store, Estimator(store.results)), flush=True)
-    if warning := memory.warning(sweep, todo):
+    if warning := memory.warning(todo):
         print(warning, flush=True)
     runnable = [cell for cell in chosen if cell.command not in problems]
     with signals.passed_on(runnable, store):
@@ -115,7 +115,7 @@ def _show_plan(sweep: Sweep, chosen: list[Cell], problems: dict[str, str], store
     _show_problems(problems)
     print(_headline(sweep, chosen, problems, store, estimator))
     todo = [cell for cell in chosen if cell.command not in problems and store.status(cell) in TO_RUN]
-    for line in (*memory.lines(sweep, chosen), memory.warning(sweep, todo)):
+    for line in (*memory.lines(sweep, chosen), memory.warning(todo)):
         if line:
             print(printable(line))
 

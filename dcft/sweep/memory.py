@@ -2,6 +2,7 @@
 
 from dcft.config.cell import RunConfig
 from dcft.config.schema import TARGETS, used_knobs
+from dcft.errors import UserError
 from dcft.paper import counts, memory
 from dcft.results.sweeps import Cell, Sweep
 from dcft.sweep import workers
@@ -36,6 +37,20 @@ def needed(config: RunConfig) -> int | None:
     )
 
 
+def require_fit(config: RunConfig) -> None:
+    """Check that DCFT's kernel covers the matrices of a backbone whose sizes are known.
+
+    Raises:
+        UserError: if it does not.
+    """
+    shape = shape_of(config.model.name)
+    if shape and config.method.name == "dcft" and config.kernel and config.stride:
+        try:
+            counts.dcft(shape, TARGETS[config.targets], config.kernel, config.stride)
+        except ValueError as error:
+            raise UserError(f"kernel={config.kernel}: {error}; give another kernel or stride") from error
+
+
 def _largest(sweep: Sweep, cells: list[Cell]) -> dict[str, Cell]:
     """The cell of each backbone that needs most, by the backbone's title."""
     found: dict[str, Cell] = {}
@@ -47,13 +62,13 @@ def _largest(sweep: Sweep, cells: list[Cell]) -> dict[str, Cell]:
 def lines(sweep: Sweep, cells: list[Cell]) -> list[str]:
     """A line for each backbone: the memory of its largest step."""
     return [
-        f"memory of a step (fp32, by formula): {title} up to {cell.memory / GIGA:.2g} GB "
+        f"memory of a step (fp32, by formula): {title} up to {float(f'{cell.memory / GIGA:.2g}'):g} GB "
         f"({sweep.rows[cell.row].title}, {cell.task})"
         for title, cell in _largest(sweep, cells).items()
     ]
 
 
-def warning(sweep: Sweep, cells: list[Cell]) -> str | None:
+def warning(cells: list[Cell]) -> str | None:
     """A line that says how many cells may not fit into the smallest GPU here; None if all fit or there is none."""
     sizes = [int(size) * 2**20 for size in workers.listed("memory.total") if size.isdigit()]
     large = [cell for cell in cells if sizes and cell.memory and cell.memory > min(sizes)]

@@ -34,20 +34,28 @@ SOURCES = (
 def load_plan(request: Request) -> Sweep:
     """The sweep of a table: the one kept in `results/sweeps` if nothing has changed since, else a new one, kept there.
 
+    A new plan is not kept if it cannot name a cell that the old one names: a wrong data.root must not lose results.
+
     Raises:
         UserError: if a cell cannot be composed, or the plan cannot be kept.
     """
     digest, results = _digest(request), request.place("results.dir")
-    path = sweeps.path_of(request.name, results)
+    path, named = sweeps.path_of(request.name, results), set()
     if path.is_file():
         with suppress(UserError):  # of another version of the suite
             kept = sweeps.read(path)
             if kept.digest == digest:
                 return kept
+            named = {_place(cell) for cell in kept.cells if cell.name}
     planned = plan(request)
     planned.digest = digest
-    planned.write(results)
+    if not any(cell.problem and _place(cell) in named for cell in planned.cells):
+        planned.write(results)
     return planned
+
+
+def _place(cell: Cell) -> tuple[int, str, int, int | None]:
+    return cell.row, cell.task, cell.seed, cell.trial
 
 
 def _digest(request: Request) -> str:
@@ -205,6 +213,7 @@ def _cell(config: RunConfig, overrides: list[str]) -> Cell:
     """A cell and its cost; `row` is filled in by the caller."""
     cell = Cell(-1, config.task.name, config.seed, overrides, memory=memory.needed(config))
     try:
+        memory.require_fit(config)
         config.require_data()
         cell.name = config.cell  # which asks for the package of the weights
     except UserError as error:  # the rest of the table can run

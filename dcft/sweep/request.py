@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from dcft.config.arguments import parse, plain, written
 from dcft.config.build import refuse_passwords
 from dcft.config.compose import SEARCH_PATH
-from dcft.config.conf import CONF
+from dcft.config.conf import CONF, OF_TABLES
 from dcft.errors import UserError
 from dcft.results.sweeps import Cell, Row
 from dcft.sweep import tune
+from dcft.sweep.definition import BY_TASK, FIRST_SEED, define
 
-FIRST_SEED = 6  # of the official scripts; seeds=N adds those that follow
 MOST_SEEDS = 10_000  # each is a cell for every row and task
-OWN = ("table", "seeds", "only", "methods", "dry")  # settings of a table, not of its cells
+OWN = ("table", *OF_TABLES)  # settings of a table, not of its cells
+FIXED = {"task": "only", "method": "methods"}  # settings that a table has its own of -> what chooses among them
 PLACES = ("results.dir", "outputs.dir", "data.root", "model.path")  # where files lie: no part of what a cell is
-BY_TASK = "by_task"  # what a row, or a table's base, has on one task alone: {cola: {train.lr: 1e-3}}
 LONGEST_NAME = 100  # characters of a sweep's name that are for reading
 
 
@@ -117,6 +116,8 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
             raise UserError(f"{line}: {key} is given twice; give it once")
         if key in OWN:
             own[key] = _values_of(override)
+        elif key in FIXED:
+            raise UserError(f"{line}: a table has a {key} for each cell; give {FIXED[key]}= to run some of them")
         elif override.is_sweep_override():
             raise UserError(f"{line}: a table takes one value for a setting of its cells; give one")
         else:
@@ -125,7 +126,7 @@ def read(arguments: list[str], folders: Sequence[Path] = ()) -> Request:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder} does not exist; give the folder that holds table/, task/ or method/")
-    table = _definition(*own.get("table") or [""], folders)
+    table = define(*own.get("table") or [""], folders)
     rows = table["rows"]
     own_of_rows = {key for row in rows for key in row}
     own_of_rows |= {key for row in [table["base"], *rows] for one in of_tasks(row) for key in one}
@@ -151,25 +152,6 @@ def _values_of(override: Override) -> list[Any] | None:
         return list(override.sweep_iterator())
     value = plain(override.value())
     return value if isinstance(value, list) or value is None else [value]
-
-
-def _definition(name: str, folders: Sequence[Path]) -> dict[str, Any]:
-    paths = {path.stem: path for folder in [*folders[::-1], CONF] for path in (folder / "table").glob("*.yaml")}
-    if name not in paths:
-        raise UserError(f"table={name}: there is no such table; give one of {', '.join(sorted(paths))}")
-    table = yaml.safe_load(paths[name].read_text(encoding="utf-8")).get("table") or {}
-    table = {"name": name, "base": {}, "seeds": [FIRST_SEED]} | table
-    for key in ("caption", "columns", "rows"):
-        if not table.get(key):
-            raise UserError(f"{paths[name]}: a table needs caption, columns and rows; table.{key} is missing")
-    for number, row in enumerate(table["rows"], start=1):
-        if missing := {"model", "method"} - set(table["base"] | row):
-            key = min(missing)
-            raise UserError(f"{paths[name]}: row {number} has no {key}; give {key}: in the row or in table.base")
-    for settings in [table["base"], *table["rows"]]:
-        for task in set(settings.get(BY_TASK, {})) - set(table["columns"]):
-            raise UserError(f"{paths[name]}: {BY_TASK}.{task}: the table has no column {task}")
-    return table
 
 
 def on_task(settings: dict[str, Any], task: str) -> dict[str, Any]:

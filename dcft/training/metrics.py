@@ -100,6 +100,7 @@ def accepted_texts(references: list[str]) -> list[str]:
 
 
 def exact_match(prediction: str, reference: str) -> float:
+    """1 if the normalised texts are equal, else 0."""
     return float(normalize_answer(prediction) == normalize_answer(reference))
 
 

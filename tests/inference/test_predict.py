@@ -8,6 +8,8 @@ import pytest
 from dcft.data import toy
 from dcft.inference import rows, score, trained
 from dcft.results import predictions, records
+from dcft.training.run import run_cell
+from tests.conftest import configure
 from tests.inference.conftest import KINDS
 
 
@@ -93,6 +95,18 @@ def test_what_cannot_be_predicted_is_one_line(trained_cells, script, tmp_path, a
     assert pd.Series([done.stderr]).str.contains(line).all(), done.stderr
     assert done.stderr.count("\n") == 1
     assert not done.stdout
+
+
+def test_a_model_is_found_after_its_data_have_moved(tmp_path):
+    data = tmp_path / "data"
+    (data / "glue" / "RTE").mkdir(parents=True)
+    for split in ("train", "dev"):
+        lines = ["index\tsentence1\tsentence2\tlabel", "0\ta\tb\tentailment", "1\tb\ta\tnot_entailment"]
+        (data / "glue" / "RTE" / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    places = [f"{key}.dir={tmp_path}/{key}" for key in ("results", "outputs")]
+    path = run_cell(configure("task=rte", "model=tiny-bert", "train.max_steps=2", f"data.root={data}", *places))
+    moved = data.rename(data.with_name("moved"))
+    score.compare(trained.find(path.stem, tmp_path / "results", str(moved)))
 
 
 def test_a_cell_whose_model_is_gone_says_so(trained_cells, script, tmp_path):

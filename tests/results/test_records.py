@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcft.errors import UserError
-from dcft.results import records
+from dcft.results import atomic, records
 from dcft.results.record import Record, from_json, json_schema
 from dcft.training import recording
 from dcft.training.recording import Result
@@ -181,6 +181,17 @@ def test_check_lists_every_bad_record(script, tmp_path):
     assert done.returncode == 1
     shown = [line.partition(": ")[0] for line in done.stdout.splitlines()]
     assert shown[:-2] == [str(path.relative_to(tmp_path)) for path in (copied, broken)]
+
+
+def test_a_misspelt_folder_is_not_a_good_one(script):
+    done = script("records", "check", "--results", "reslts")
+    assert (done.returncode, done.stderr) == (1, "error: --results reslts is no folder; give the one that has runs/\n")
+
+
+def test_a_folder_in_a_file_s_place_is_named(tmp_path):
+    with pytest.raises(UserError, match="is a folder; give a file"):
+        atomic.write(tmp_path, "text")
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_committed_schema_is_that_of_the_type():

@@ -9,7 +9,7 @@ import yaml
 from dcft.config.build import build
 from dcft.paper import printed
 from dcft.results import sweeps
-from dcft.sweep.request import BY_TASK
+from dcft.sweep.definition import BY_TASK
 from dcft.views import claims, figures, tables
 from dcft.views.claims import steps
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE, TABLES

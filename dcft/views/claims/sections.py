@@ -17,8 +17,8 @@ UPDATES = """\
 Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices, means over
 the runs of a task and over tasks: the stable rank (squared Frobenius norm over squared spectral norm), and the
 checkerboard (power of the Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1:
-1/kernel). *Random*: the checkerboard of updates whose A, B and C are independent normal numbers. Rows that share runs on
-each task are one line, named as in the first of their tables."""
+1/kernel). *Random*: the checkerboard of updates whose A, B and C are independent normal numbers. Rows that share runs
+on each task are one line, named as in the first of their tables."""
 LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
 RATES = """\
 The best score on dev of each trial ({seeds}); bold: the best trial of a row and task. The tables above use it and

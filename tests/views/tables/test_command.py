@@ -56,6 +56,7 @@ def test_a_baseline_for_all_tables_is_used_where_it_is_a_row(command, results):
         (["--baseline", "sora"], "baseline=sora is no row of any sweep in "),
         (["table2", "--view", "ours"], "table2 has no view ours, only published; its cells are not planned"),
         (["table7", "--data-root", "/nowhere"], "data root /nowhere does not exist"),
+        (["table7", "--data-root", "."], "--data-root . has no official file of table7"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(command, results, arguments, message):
