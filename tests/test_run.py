@@ -45,6 +45,7 @@ def test_a_run_writes_only_where_it_says(script, tmp_path):
         ["table=tabel1"],
         ["table=demo", "model=tiny-bert", "kernel=4"],
         ["dry=true"],
+        ["recipe=printed"],
         ["task=toy_cls", "model=tiny-bert", "results.dir=/dev/null"],
     ],
     ids=" ".join,

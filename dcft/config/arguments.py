@@ -37,6 +37,8 @@ def _refuse_odd_choice(override: Override) -> None:
     if override.is_delete() or override.is_sweep_override() or not ("/" in group or (CONF / group).is_dir()):
         return
     value = plain(override.value())
+    if group.split("/")[0] == "recipe":
+        raise UserError(f"{group}={shown(value)}: preset= chooses the recipe; give preset=NAME")
     if not (isinstance(value, str) and CHOICE.fullmatch(value)):
         raise UserError(f"{group}={shown(value)}: give the name of one {group.rpartition('/')[2]}")
 
