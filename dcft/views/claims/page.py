@@ -15,14 +15,14 @@ UNITS = {
 METHOD = """\
 - A difference is that of the row named first minus the other, on the same seeds.
 - **Score**: the best evaluation on dev, in points. Intervals and tests are over seeds and dev rows together.
-- **Learning curve**: the mean over all evaluations of a run of what it has learned, in percent of its best. Nothing
-  is learned at the score of the most frequent label. A paired t test over seeds compares two rows.
+- **Learning curve**: the mean score over all evaluations of a run, in percent of its best. 0 % is the score of giving
+  each row the most frequent label. A paired t test over seeds compares two rows.
 - **Checkerboard**: that of [learned updates](#updates). The paired t test compares logarithms.
 - {time}
 - A verdict on runs uses the `Avg.` rows. A verdict on steps uses every row.
 - *Supported*: every comparison is significant (p < 0.05, corrected) for the claim. *Not supported*: one is significant
   against it. *Cannot be told*: neither.
-- p of scores and their intervals are from {selections:,} bootstrap selections of the dev rows.
+- Intervals and p of scores come from {selections:,} bootstrap selections of the dev rows.
 - p is corrected by Holm for all comparisons of runs that decide a verdict of this page; those not measured yet count
   with p = 1. Comparisons of steps are corrected within their question. Intervals are not corrected, so one may exclude
   0 although the corrected p is above 0.05.
