@@ -37,7 +37,7 @@ def test_the_committed_page_is_that_of_the_records():
 
 
 def test_every_line_of_a_table_has_its_heading_s_cells():
-    for block in claims.page(claims.find(ROOT / "results")).split("\n\n"):
+    for block in (ROOT / "docs" / "results.md").read_text().split("\n\n"):
         if block.startswith("| "):
             assert len({len(line.replace("\\|", "").split("|")) for line in block.splitlines()}) == 1, block
 
