@@ -208,7 +208,7 @@ def main() -> None:
     formats.add_argument("--parquet", type=Path, metavar="FILE", help="Parquet, with types")
     made["show"].add_argument("cell", metavar="CELL", help="a cell's name, its beginning, or the path of a record")
     arguments = parser.parse_args()
-    if arguments.action is not schema and not arguments.results.is_dir():
+    if arguments.action in (list_, check, export, upgrade) and not arguments.results.is_dir():
         raise UserError(f"--results {shown(arguments.results)} is no folder; give the one that has runs/")
     arguments.action(arguments)
 

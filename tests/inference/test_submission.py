@@ -83,4 +83,4 @@ def test_a_test_set_that_is_not_whole_is_refused(results, script):
 
 
 def test_a_method_without_cells_is_one_line(results, script):
-    assert "METHOD=sora: no finished cell" in script("submission", "sora", "--results", results).stderr
+    assert "error: sora: no finished cell of GLUE" in script("submission", "sora", "--results", results).stderr
