@@ -123,7 +123,7 @@ class RunConfig:
     @property
     def work_dir(self) -> Path:
         """Checkpoints, lock and state of this cell."""
-        return Path(self.outputs.dir) / "runs" / self.cell
+        return Path(self.outputs.dir) / work_place(self.cell)
 
     @property
     def data_files(self) -> dict[str, Path]:
@@ -189,6 +189,11 @@ def counts(key: str) -> bool:
 def chosen_matrices(matrices: dict[str, str], targets: str) -> list[str]:
     """The names that a backbone has for the matrices of a choice, a key of `TARGETS`."""
     return [matrices[name] for name in TARGETS[targets]]
+
+
+def work_place(cell: str) -> Path:
+    """Where a cell has its checkpoints, lock, state and model, below the outputs folder."""
+    return Path("runs") / cell
 
 
 def record_place(model: str, task: str, cell: str) -> Path:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from dcft.backbones import device, load
 from dcft.config.build import from_record
-from dcft.config.cell import RunConfig
+from dcft.config.cell import RunConfig, work_place
 from dcft.data import hub
 from dcft.errors import UserError, shown
 from dcft.results import records
@@ -59,7 +59,7 @@ def find(what: str, results: Path, data_root: str | None = None) -> Source:
         record = records.read(records.find(results, what))
     config = from_record(record.config)
     if not folder.is_dir():
-        folder = Path(config.outputs.dir) / "runs" / record.cell / "model"
+        folder = Path(config.outputs.dir) / work_place(record.cell) / "model"
     if not record.done:
         raise UserError(f"cell {record.cell} has failed and has no model ({record.error}); run it again")
     if not any(folder.glob("*.safetensors")):

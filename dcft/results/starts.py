@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.errors import HydraException
 
-from dcft.config.cell import RunConfig
+from dcft.config.cell import RunConfig, work_place
 from dcft.config.digests import model_identity, start_cell, start_files, start_identity
 from dcft.config.flatten import flatten
 from dcft.config.overrides import command, overrides
@@ -32,7 +32,7 @@ def folder(config: RunConfig) -> Path:
     if cell is None:
         return given
     if str(given) == cell:
-        given = Path(config.outputs.dir) / "runs" / cell
+        given = Path(config.outputs.dir) / work_place(cell)
     return given if given.name == "model" else given / "model"
 
 

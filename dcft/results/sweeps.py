@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dcft.config.cell import work_place
 from dcft.errors import UserError
 from dcft.results import atomic, records
 from dcft.results.record import Record, Status
@@ -123,13 +124,13 @@ class Store:
 
     def status(self, cell: Cell) -> Status:
         """What is known of a cell."""
-        return records.status(self.results / cell.record, self.outputs / "runs" / cell.name)
+        return records.status(self.results / cell.record, self.outputs / work_place(cell.name))
 
     def process(self, cell: Cell) -> int | None:
         """The process that runs a cell, on whichever host; None if none does."""
         if self.status(cell) != Status.RUNNING:
             return None
-        return records.read_state(self.outputs / "runs" / cell.name / "state.json").get("pid")
+        return records.read_state(self.outputs / work_place(cell.name) / "state.json").get("pid")
 
     def written(self, cell: Cell) -> int | None:
         """When a cell's record was written, in ns; None if there is none."""

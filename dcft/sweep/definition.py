@@ -63,7 +63,7 @@ def define(name: str, folders: Sequence[Path]) -> dict[str, Any]:
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(map(str, ["table", *first["loc"]]))
-    if first["type"] == "missing":
+    if first["type"] in ("missing", "too_short"):
         return f"a table needs caption, columns and rows; {key} is missing"
     if first["type"] == "extra_forbidden":
         return f"{key} is not a key of a table; leave it out, or give one of {', '.join(Table.__annotations__)}"

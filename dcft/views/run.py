@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcft.config.cell import work_place
 from dcft.errors import printable
 from dcft.results import predictions, protocols
 from dcft.results.costs import COSTS
@@ -41,7 +42,7 @@ def show(record: Record, path: Path, given: dict[str, Any], command: str, consol
     _pairs(console, "costs", _costs(record))
     answers, model = (
         predictions.path_of(path.parents[3], record),
-        Path(record.config["outputs"]["dir"], "runs", record.cell),
+        Path(record.config["outputs"]["dir"]) / work_place(record.cell),
     )
     places = {"record": path, "predictions": answers, "model": model / "model"}
     _pairs(console, "places", {name: f"{p}{'' if p.exists() else ' (not there)'}" for name, p in places.items()})

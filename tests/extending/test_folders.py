@@ -55,7 +55,7 @@ def test_a_file_of_conf_goes_before_one_of_the_same_name(folder):
     [
         ("{model: tiny-bert}", "row 1 has no method; give method: in the row or in table.base"),
         ("{method: lora}", "row 1 has no model; give model: in the row or in table.base"),
-        ("", r"table.rows=\[\]: List should have at least 1 item"),
+        ("", "a table needs caption, columns and rows; table.rows is missing"),
     ],
 )
 def test_an_incomplete_table_is_one_line(folder, row, line):

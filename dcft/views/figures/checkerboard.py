@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dcft.config.cell import work_place
 from dcft.results.record import Record
 from dcft.results.sweeps import Row
 from dcft.results.updates import ADAPTER, Update, read, redrawn
@@ -67,7 +68,7 @@ def _adapters(evidence: Evidence) -> Iterator[tuple[Row, Path]]:
 
 def _folder(record: Record) -> Path:
     """Where a run has kept its model, as seen from where it was started."""
-    return Path(record.config["outputs"]["dir"]) / "runs" / record.cell / "model"
+    return Path(record.config["outputs"]["dir"]) / work_place(record.cell) / "model"
 
 
 def _ratios(axes: Axes, rows: list[tuple[str, list[float], list[float]]]) -> None:
