@@ -16,9 +16,8 @@ from dcft.results.tuning import Tuning
 from dcft.views import claims
 from dcft.views.claims import printed as of_paper
 from dcft.views.claims import sections
-from dcft.views.claims.compare import Difference, curve, paired
+from dcft.views.claims.compare import curve, paired
 from dcft.views.claims.questions import QUESTIONS, SUBSTITUTE
-from dcft.views.claims.verdict import verdict
 from tests.fixtures.make import LOCAL, record, row, sweep
 
 STRIDES = (8, 4, 2, 1)
@@ -281,18 +280,3 @@ def test_failed_trials_choose_none():
 
 def test_equal_numbers_do_not_differ():
     assert paired(np.zeros(3), relative=False) == (0, (0, 0), 1)
-
-
-def test_a_weaker_checkerboard_supports_the_claim():
-    question = QUESTION["Kernel size: checkerboards"]
-    found = [
-        Difference(question.ours, theirs, "Avg.", -40, (-50, -20), 0.001, 3, holm=0.01) for theirs in question.theirs
-    ]
-    assert verdict(question, found)[0] == "supported"
-
-
-def test_the_sign_of_a_time_is_turned():
-    faster = Difference("DCFT (d=8)", "LoRA (r=1)", "RTE", -10, (-12, -8), 0.001, 3, holm=0.001)
-    question = QUESTION["Training time against LoRA"]
-    assert verdict(question, [faster])[0] == "supported"
-    assert verdict(QUESTION[CURVE], [faster])[0] == "not supported"

@@ -42,7 +42,7 @@ class Answer:
         """The verdict, and why."""
         if self.found and not self.deciding:
             return UNMEASURED, "some tasks lack runs or predictions"
-        return verdict(self.question, [self.found[i] for i in self.deciding])
+        return verdict(self.question, [self.found[i] for i in self.deciding], self.found)
 
 
 @dataclass(frozen=True)

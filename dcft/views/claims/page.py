@@ -21,7 +21,8 @@ METHOD = """\
 - {time}
 - A verdict on runs uses the `Avg.` rows. A verdict on steps uses every row.
 - *Supported*: every comparison is significant (p < 0.05, corrected) for the claim. *Not supported*: one is significant
-  against it. *Cannot be told*: neither.
+  against it. *Cannot be told*: neither. A comparison counts for neither side if the same two rows differ
+  significantly the other way on a single task (p < 0.05, not corrected) or another shape: *significant both ways*.
 - Intervals and p of scores come from {selections:,} bootstrap selections of the dev rows.
 - p is corrected by Holm for all comparisons of runs that decide a verdict of this page; those not measured yet count
   with p = 1. Comparisons of steps are corrected within their question. Intervals are not corrected, so one may exclude

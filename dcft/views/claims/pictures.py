@@ -1,5 +1,7 @@
 """The figure of the results page: differences in score with their intervals, and those that the paper prints."""
 
+from matplotlib.ticker import NullLocator
+
 from dcft.views.claims.answers import Findings
 from dcft.views.claims.compare import AVERAGE, Difference
 from dcft.views.figures import Picture, style
@@ -7,11 +9,15 @@ from dcft.views.figures import Picture, style
 TITLE = "Differences in score, and those that the paper prints"
 NOTE = """\
 Ours: {model}. Points of the mean over the tasks of a table, or of the task named: the first row minus the other, on the
-same seeds; 95 % intervals over seeds and dev rows. Small marks: single tasks. Paper: the same, DeBERTaV3-base."""
+same seeds; 95 % intervals over seeds and dev rows. Small marks: single tasks. Paper: the same, DeBERTaV3-base.
+The scale is logarithmic beyond 10 points."""
+TICKS = [-80, -30, -10, -5, 0, 5, 10, 30, 80]
+LONG = 40  # characters of a label on one line
 
 
 def _label(one: Difference) -> str:
-    return f"{one.ours} − {one.theirs}" + (f", {one.task}" if one.task != AVERAGE else "")
+    label = f"{one.ours} − {one.theirs}" + (f", {one.task}" if one.task != AVERAGE else "")
+    return label if len(label) <= LONG else label.replace(" − ", "\n− ")
 
 
 def pictures(found: Findings) -> list[Picture]:
@@ -37,6 +43,11 @@ def pictures(found: Findings) -> list[Picture]:
         axes.axvline(0, color=style.GREY, linewidth=1)
         axes.set_yticks(range(len(lines), 0, -1), [_label(mean) for mean, _ in lines])
         axes.set_ylim(0.4, len(lines) + 0.6)
+        axes.set_xscale("symlog", linthresh=10, linscale=2)  # a run that learns nothing is 80 points below another
+        low, high = axes.get_xlim()
+        axes.set_xticks([tick for tick in TICKS if low <= tick <= high])
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("Difference in score (points)")
         style.legend(figure)
         tags = [f"substitute backbone {found.title}"] if found.substitute else []
