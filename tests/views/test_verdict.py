@@ -51,7 +51,7 @@ def test_times_that_differ_both_ways_cannot_be_told():
 
 
 def test_a_task_of_another_row_is_no_objection():
-    question = QUESTION["DCFT against fine-tuning and BitFit"]
+    question = QUESTION["DCFT against other baselines"]
     averages = [difference("Avg.", 20, 0.001, 0.001, theirs) for theirs in question.theirs]
     objection = difference("CoLA", -12, 0.001, None, "no row of the question")
     assert verdict(question, averages, [*averages, objection])[0] == "supported"
