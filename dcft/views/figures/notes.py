@@ -1,7 +1,7 @@
 """Titles and foot notes of figures, in the words of the tables."""
 
 from dcft.paper.printed import title
-from dcft.views.figures import checkerboard
+from dcft.views.figures import checkerboard, tuning
 from dcft.views.figures.evidence import Evidence
 from dcft.views.tables import notes, text
 
@@ -36,10 +36,11 @@ def note(evidence: Evidence, kind: str) -> str:
         if any(row.paper for row in sweep.rows) and (kind != "pareto" or evidence.cost == "params"):
             parts.append(f"Paper: {title(sweep.table)}, means computed from the printed figures")
     if kind == "tuning":
+        bands = ". Bands: from its 5 % to its 95 % quantile" if len(sweep.rows) <= tuning.BANDS else ""
         parts.append(
             "A trial's score is its mean over seeds. Lines: the expected best of n of the trials, drawn without "
-            "replacement (after Dodge et al., 2019). Bands: from the 5 % to the 95 % quantile of that best. Both are "
-            "exact. Empty marks: the default recipe, where the trials have it"
+            f"replacement (after Dodge et al., 2019), exactly{bands}. Empty marks: the default recipe, where the "
+            "trials have it"
         )
     if kind == "pareto" and evidence.cost == "params" and any(row.paper for row in sweep.rows):
         parts.append("Printed sizes: k, M and B are read as thousands, millions and billions")

@@ -153,11 +153,12 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 def look(number: int) -> dict:
-    """How a series of our own is drawn: filled markers."""
+    """How a series of our own is drawn: filled markers. The pairs of marker and line of 36 series differ."""
+    cycle, place = divmod(number, len(COLOURS))
     return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": LINES[number % len(LINES)],
+        "color": COLOURS[place],
+        "marker": MARKERS[(place + cycle) % len(MARKERS)],
+        "linestyle": LINES[(place + 2 * cycle) % len(LINES)],
         "markersize": 5,
         "linewidth": 1.5,
     }

@@ -6,6 +6,8 @@ from dcft.results.tuning import best_of
 from dcft.views.figures import style
 from dcft.views.figures.evidence import Evidence
 
+BANDS = 4  # the bands of more rows cover one another
+
 
 def tuning(evidence: Evidence) -> Figure | None:
     """Expected best score of n trials, a panel a task, a line a row; None for a sweep without trials.
@@ -29,8 +31,9 @@ def tuning(evidence: Evidence) -> Figure | None:
             bests = {n: best for n in range(1, trials + 1) if (best := best_of(scores, n))}
             title = f"{row.title}, {row.model_title}" if several else row.title
             axes.plot(list(bests), [best.mean for best in bests.values()], label=title, **look)
-            bounds = [best.low for best in bests.values()], [best.high for best in bests.values()]
-            axes.fill_between(list(bests), *bounds, color=look["color"], alpha=0.1, linewidth=0)
+            if len(rows) <= BANDS:
+                bounds = [best.low for best in bests.values()], [best.high for best in bests.values()]
+                axes.fill_between(list(bests), *bounds, color=look["color"], alpha=0.1, linewidth=0)
             default = tuned.defaults.get((number, task))
             if default is not None and scores[default] is not None:
                 hollow = look | {"linestyle": "", "fillstyle": "none", "markersize": 10}

@@ -5,6 +5,7 @@ from itertools import combinations
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from dcft.views.figures import style
 from tests.views.figures.conftest import of
 
 
@@ -66,6 +67,11 @@ def test_series_differ_without_colour(pictures):
                 mark.get_hatch() if bar else (mark.get_marker(), str(mark.get_linestyle()), mark.get_fillstyle())
             )
         assert len(set(map(str, looks))) == len(labels), (picture.name, looks)
+
+
+def test_thirty_six_series_differ_without_colour():
+    looks = [style.look(number) for number in range(36)]
+    assert len({(look["marker"], look["linestyle"]) for look in looks}) == 36
 
 
 def test_toy_data_and_substitutes_are_named_in_the_title(pictures):
