@@ -1,7 +1,5 @@
 """The figure of the results page: differences in score with their intervals, and those that the paper prints."""
 
-from matplotlib.ticker import NullLocator
-
 from dcft.views.claims.answers import Findings
 from dcft.views.claims.compare import AVERAGE, Difference
 from dcft.views.figures import Picture, style
@@ -47,7 +45,7 @@ def pictures(found: Findings) -> list[Picture]:
         low, high = axes.get_xlim()
         axes.set_xticks([tick for tick in TICKS if low <= tick <= high])
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.minorticks_off()
         axes.set_xlabel("Difference in score (points)")
         style.legend(figure)
         tags = [f"substitute backbone {found.title}"] if found.substitute else []
