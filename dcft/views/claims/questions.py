@@ -42,6 +42,7 @@ PRINTED: dict[str, dict[str, Any]] = {
     "Fine-Tune": {"method": "full"},
     "HAdapter": {"method": "hadapter", "bottleneck": 8},
     "BitFit": {"method": "bitfit"},
+    "SoRA (r<=1)": {"method": "sora", "rank": 1},
     "LoRA (r=1)": {"method": "lora", "rank": 1},
     **{f"DCFT (d={d})": {"method": "dcft", "kernel": d, "stride": d, "targets": "all"} for d in (2, 4, 6, 8, 12)},
     **{f"DCFT (s={s})": {"method": "dcft", "kernel": 8, "stride": s} for s in (1, 2, 4, 8)},
@@ -86,7 +87,7 @@ QUESTIONS = (
         "on the base model, DCFT outperforms the baselines in most tasks",
         "methods",
         "DCFT (d=8)",
-        ("Fine-Tune", "HAdapter", "BitFit"),
+        ("Fine-Tune", "HAdapter", "BitFit", "SoRA (r<=1)"),
     ),
     Question(
         "Training time against LoRA",
