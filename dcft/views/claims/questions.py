@@ -10,6 +10,7 @@ SIZES = ("DCFT (d=4)", "DCFT (d=6)", "DCFT (d=8)", "DCFT (d=12)")
 SUBSTITUTE = "minilm-l6"  # has short tables of its own; any other backbone has the paper's
 TABLES = {  # by topic: the short table, and the paper's
     "lora": ("minilm_lora", "table1"),
+    "rte": ("minilm_rte", "table1"),
     "methods": ("minilm", "table1"),
     "stride": ("minilm_stride", "table5"),
     "kernel": ("minilm_kernel", "table4"),
@@ -63,6 +64,15 @@ QUESTIONS = (
         "lora",
         "DCFT (d=8)",
         ("LoRA (r=1)",),
+    ),
+    Question(
+        "DCFT against LoRA of rank 1 on RTE",
+        "section 4.2",
+        "on the base model, DCFT outperforms the baselines in most tasks",
+        "rte",
+        "DCFT (d=8)",
+        ("LoRA (r=1)",),
+        tasks=("rte",),
     ),
     Question(
         "DCFT with d=2 against LoRA of rank 1",
