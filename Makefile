@@ -11,7 +11,7 @@ PYTEST := $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 TABLES := table1 table2 table3 table4 table5 table6
 # What the results page needs: short tables of MiniLM-L6, or the paper's tables of another backbone.
 SHORT  := minilm_rates minilm_lora minilm minilm_stride minilm_kernel minilm_targets minilm_ablation minilm_rte
-CLAIMS  = $(if $(filter-out minilm-l6,$(MODEL)),table1 table4 table5 table6,$(SHORT))
+CLAIMS  = $(if $(filter-out minilm-l6,$(MODEL)),table1 table4 table5 table6 ablation,$(SHORT))
 # Of `make table1 MODEL=... DATA=...`: what follows python run.py table=table1.
 SWEEP   = $(if $(MODEL),model=$(MODEL)) $(if $(DATA),"data.root=$(DATA)") $(if $(SEEDS),"seeds=$(SEEDS)") \
 	$(if $(ONLY),"only=$(ONLY)") $(if $(METHODS),"methods=$(METHODS)") $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER)) \

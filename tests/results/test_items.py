@@ -246,3 +246,23 @@ def test_a_difference_between_seeds_is_found_as_often_as_a_t_test_can(coarse):
     power = 1 - nct.cdf(critical, 4, centre) + nct.cdf(-critical, 4, centre)
     assert 0.5 < power < 0.98
     assert found / tables == pytest.approx(power, abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "spread", "factor"), [(3, 0, 0.5), (3, 0.7, 2.1), (3, 1.5, 4.0), (5, 0.7, 1.6)])
+def test_a_small_p_of_few_seeds_is_approximate(seeds, spread, factor):
+    """How many times more often than it should p < 0.002 comes up: more where seeds vary more (docs/design.md).
+
+    `spread` is the variance of the mean over seeds, relative to that of the dev items: alone and with each seed.
+    """
+    generator, level, tables = np.random.default_rng(8), 0.002, 40_000
+    resampled = generator.normal(0, 1, (200, 1)) + generator.normal(0, 1, (200, seeds))
+    rest = resampled.mean(axis=1).var(ddof=1)
+    both = (resampled.var(axis=0, ddof=1).mean() - rest) / (1 - 1 / seeds)  # of an item with a seed
+    alarms = 0
+    for _ in range(tables):
+        scores = generator.normal(0, (spread * rest * seeds + both) ** 0.5, seeds)
+        scores += generator.normal(0, (rest - both / seeds) ** 0.5)
+        one = significance.Sample(scores, resampled, 200)
+        alarms += significance.compare(one, significance.Sample(0 * scores, 0 * resampled, 200)).p < level
+    assert alarms / tables / level == pytest.approx(factor, rel=0.2, abs=0.1)

@@ -7,7 +7,7 @@ from dcft.views.claims.questions import QUESTIONS
 from dcft.views.claims.verdict import verdict
 
 QUESTION = {question.title: question for question in QUESTIONS}
-SCORE, TIME = "DCFT against LoRA of rank 1", "Training time against LoRA"
+SCORE, TIME = "DCFT against LoRA of rank 1", "Training time of this suite against LoRA"
 
 
 def difference(task: str, mean: float, p: float, holm: float | None = None, theirs: str = "LoRA (r=1)") -> Difference:

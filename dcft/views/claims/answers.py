@@ -41,7 +41,7 @@ class Answer:
     def verdict(self) -> tuple[str, str]:
         """The verdict, and why."""
         if self.found and not self.deciding:
-            return UNMEASURED, "some tasks lack runs or predictions"
+            return UNMEASURED, "some tasks lack runs or predictions, or a run learned nothing"
         return verdict(self.question, [self.found[i] for i in self.deciding], self.found)
 
 

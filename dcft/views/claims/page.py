@@ -14,16 +14,20 @@ UNITS = {
 }
 METHOD = """\
 - A difference is that of the row named first minus the other, on the same seeds.
-- **Score**: the best evaluation on dev, in points. Intervals and tests are over seeds and dev rows together.
+- **Score**: the best evaluation on dev, in points: Matthews correlation on CoLA, Pearson correlation on STS-B, accuracy
+  on other tasks. A test of scores is Student's t over seeds and dev rows together. The variance due to dev rows comes
+  from {selections:,} bootstrap selections. With three seeds a small p is approximate: it is too small where scores vary
+  more with the seed than with the dev rows ([simulation](design.md)).
 - **Learning curve**: the mean score over all evaluations of a run, in percent of its best. 0 % is the score of giving
   each row the most frequent label. A paired t test over seeds compares two rows.
 - **Checkerboard**: that of [learned updates](#updates). The paired t test compares logarithms.
 - {time}
-- A verdict on runs uses the `Avg.` rows. A verdict on steps uses every row.
+- A verdict on runs uses the `Avg.` row, or the row of the only task. A verdict on steps uses every row. A claim on most
+  tasks is judged by the mean over tasks.
 - *Supported*: every comparison is significant (p < 0.05, corrected) for the claim. *Not supported*: one is significant
-  against it. *Cannot be told*: neither. A comparison counts for neither side if the same two rows differ
-  significantly the other way on a single task (p < 0.05, not corrected) or another shape: *significant both ways*.
-- Intervals and p of scores come from {selections:,} bootstrap selections of the dev rows.
+  against it. *Cannot be told*: neither.
+- *Significant both ways*: the same two rows differ significantly the other way on a single task (p < 0.05, not
+  corrected), or in steps of another shape. Such a comparison counts for neither side.
 - p is corrected by Holm for all comparisons of runs that decide a verdict of this page; those not measured yet count
   with p = 1. Comparisons of steps are corrected within their question. Intervals are not corrected, so one may exclude
   0 although the corrected p is above 0.05.
@@ -49,8 +53,8 @@ def page(found: Findings) -> str:
         *(
             [
                 f"**{title} is a substitute backbone, and runs are short.** A verdict holds for {title} and these "
-                "tasks alone. No number reproduces one of the paper's. Runs shared their machine with other programs: "
-                "the times of [single steps](#time-of-a-step) are compared, not those of runs."
+                "tasks alone. No number reproduces one of the paper's. Runs shared their machine with other programs, "
+                "so the times of [single steps](#time-of-a-step) are compared instead."
             ]
             if found.substitute
             else []

@@ -1,5 +1,6 @@
 """The parts of the results page that are no claims: scores, updates, learning rates, runs."""
 
+from collections import Counter
 from collections.abc import Iterable
 from statistics import fmean
 
@@ -11,31 +12,33 @@ from dcft.views.claims.questions import SUBSTITUTE
 from dcft.views.claims.steps import machine
 from dcft.views.tables import ours
 from dcft.views.tables.markdown import body, escape
-from dcft.views.tables.notes import collect
+from dcft.views.tables.notes import collect, missing
+from dcft.views.tables.published import MARKS
 
 UPDATES = """\
-Parameters that are trained, without the head. Of DCFT's learned updates, medians over the adapted matrices, means over
-the runs of a task and over tasks: the stable rank (squared Frobenius norm over squared spectral norm), and the
-checkerboard (power of the Fourier transform at multiples of the frequency 1/stride over that elsewhere; with stride 1:
-1/kernel). *Random*: the checkerboard of updates whose A, B and C are independent normal numbers. Rows that share runs
-on each task are one line, named as in the first of their tables."""
+Parameters are those that are trained, without the head. The stable rank of a learned update is its squared Frobenius
+norm over its squared spectral norm. Its checkerboard is the power of its Fourier transform at multiples of the
+frequency 1/stride (with stride 1: 1/kernel) over the power elsewhere. Both are medians over the matrices of a run,
+then means over runs, then over tasks. *Random* is the checkerboard of updates whose A, B and C are independent normal
+numbers. Rows that share runs on each task are one line, named as in the first of their tables. Records of older
+versions have no updates."""
 LEARNED = ("stable_rank", "checkerboard", "checkerboard_drawn")  # of dcft.results.updates.Updates
 RATES = """\
 The best score on dev of each trial ({seeds}); bold: the best trial of a row and task. The tables above use it and
 report on the same dev set, which flatters the score. A row is blank until all of its trials are recorded. Rows that
-are not here are not tuned: other kernel sizes and other matrices have the rates of DCFT (d=8). RTE is not tuned: its
-rates are those of CoLA and MRPC."""
+are not here are not tuned: other kernel sizes, other matrices and ablations have the rates of DCFT (d=8). RTE is not
+tuned: its rates are those of CoLA and MRPC."""
 
 
 def scores(known: Iterable[Outcomes]) -> list[str]:
     """The table of each sweep without trials that has a record."""
-    parts = []
+    parts = [f"{MARKS[True]}, without full fine-tuning."]
     for outcomes in known:
         if outcomes.done and not outcomes.tuning:
             caption = escape(collect(outcomes).caption(outcomes.sweep.caption))
             notes = f"Notes: `results/tables/{outcomes.sweep.name}.ours.md`."
-            parts += [f"{caption}. {notes}", body(ours.ours(outcomes, {}))]
-    return parts
+            parts += [f"{caption}. {notes}", body(ours.ours(outcomes, {})), *map(escape, missing(outcomes))]
+    return parts if len(parts) > 1 else []
 
 
 def updates(known: Iterable[Outcomes]) -> str:
@@ -115,9 +118,10 @@ def runs(sweeps: dict[str, Sweep], known: dict[str, Outcomes], model: str) -> li
         words += ["seeds=" + ",".join(map(str, sweep.seeds))] if "-seeds" in sweep.name else []
         command = " ".join(["python run.py", *words, *sweep.overrides, "data.root=PATH"])
         lines.append([sweep.name, f"{len(ended)} of {len(cells)}", f"`{command}`"])
-    machines = sorted({f"{machine(one.hardware)} of {one.hardware['cores']} cores" for one in done.values()})
+    machines = Counter(f"{machine(one.hardware)} of {one.hardware['cores']} cores" for one in done.values())
+    counts = "; ".join(f"{name}: {count}" for name, count in sorted(machines.items()))
     return [
-        f"{len(done)} runs are recorded; tables share runs. {'Each had: ' * bool(machines)}{'; or '.join(machines)}.",
+        f"{len(done)} runs are recorded; tables share runs.{' Runs by processor: ' * bool(counts)}{counts}.",
         table(["Plan", "Runs", "Command"], lines),
     ]
 

@@ -68,7 +68,7 @@ def collect(outcomes: Outcomes) -> Notes:
         lines.append(
             f"Not backbones of the paper: {', '.join(substitutes)}. No number here reproduces one of the paper's."
         )
-    return Notes(labels, facts, lines + trials.lines(outcomes) + _missing(outcomes))
+    return Notes(labels, facts, lines + trials.lines(outcomes) + missing(outcomes))
 
 
 def _seeds(numbers: list[int]) -> str:
@@ -93,8 +93,8 @@ def _limits(done: list[Record]) -> list[str]:
     return limits
 
 
-def _missing(outcomes: Outcomes) -> list[str]:
-    """Cells that are blank or doubtful, counted or named."""
+def missing(outcomes: Outcomes) -> list[str]:
+    """Cells that are blank or doubtful, counted or named; one sentence a kind."""
     sweep, lines = outcomes.sweep, []
     records, total = outcomes.records, len(sweep.cells)
     failed = [place for place, record in records.items() if not record.done]
