@@ -3,6 +3,7 @@
 from dcft.views.claims import sections, steps
 from dcft.views.claims.answers import Answer, Findings
 from dcft.views.claims.compare import SELECTIONS
+from dcft.views.tables.published import MARKS
 from dcft.views.tables.text import p_value
 
 UNITS = {
@@ -61,7 +62,7 @@ def page(found: Findings) -> str:
         ),
         "## Verdicts",
         sections.table(["Claim", "Paper", "Verdict", "Comparisons"], [_summary(answer) for answer in found.answers]),
-        *(["## Scores", *scores] if scores else []),
+        *(["## Scores", f"{MARKS[True]}.", *scores] if scores else []),
         "## How to read the comparisons",
         METHOD.format(time=TIMES[found.substitute], selections=SELECTIONS),
     ]

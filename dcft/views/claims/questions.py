@@ -53,6 +53,7 @@ PRINTED: dict[str, dict[str, Any]] = {
         for title, targets in (("Q,K", "qk"), ("Q,V", "qv"), ("Q,K,V", "qkv"), ("Q,K,V,O", "qkvo"), ("all", "all"))
     },
 }
+BASE_CLAIM = "on the base model, DCFT outperforms the baselines in most tasks"
 STRIDE_CLAIM = (
     "when the step size equals the kernel size, the model achieves the optimal results with the shortest training time"
 )
@@ -73,7 +74,7 @@ QUESTIONS = (
     Question(
         "DCFT against LoRA of rank 1 on RTE",
         "section 4.2",
-        "on the base model, DCFT outperforms the baselines in most tasks",
+        BASE_CLAIM,
         "rte",
         "DCFT (d=8)",
         ("LoRA (r=1)",),
@@ -82,7 +83,7 @@ QUESTIONS = (
     Question(
         "DCFT with d=2 against LoRA of rank 1",
         "section 4.2",
-        "on the base model, DCFT outperforms the baselines in most tasks",
+        BASE_CLAIM,
         "lora",
         "DCFT (d=2)",
         ("LoRA (r=1)",),
@@ -90,7 +91,7 @@ QUESTIONS = (
     Question(
         "DCFT against LoRA at the learning rates of Table 9",
         "section 4.2",
-        "we used the same hyperparameters ... on the base model, DCFT outperforms the baselines in most tasks",
+        f"we used the same hyperparameters ... {BASE_CLAIM}",
         "lora",
         "DCFT (d=8), rate of Table 9",
         ("LoRA (r=1), rate of Table 9",),
@@ -99,7 +100,7 @@ QUESTIONS = (
     Question(
         "DCFT against other baselines",
         "section 4.2",
-        "on the base model, DCFT outperforms the baselines in most tasks",
+        BASE_CLAIM,
         "methods",
         "DCFT (d=8)",
         ("Fine-Tune", "HAdapter", "BitFit", "SoRA (r<=1)"),

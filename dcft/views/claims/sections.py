@@ -13,7 +13,6 @@ from dcft.views.claims.steps import machine
 from dcft.views.tables import ours
 from dcft.views.tables.markdown import body, escape
 from dcft.views.tables.notes import collect, missing
-from dcft.views.tables.published import MARKS
 
 UPDATES = """\
 Parameters are those that are trained, without the head. The stable rank of a learned update is its squared Frobenius
@@ -32,13 +31,13 @@ tuned: its rates are those of CoLA and MRPC."""
 
 def scores(known: Iterable[Outcomes]) -> list[str]:
     """The table of each sweep without trials that has a record."""
-    parts = [f"{MARKS[True]}, without full fine-tuning."]
+    parts = []
     for outcomes in known:
         if outcomes.done and not outcomes.tuning:
             caption = escape(collect(outcomes).caption(outcomes.sweep.caption))
             notes = f"Notes: `results/tables/{outcomes.sweep.name}.ours.md`."
             parts += [f"{caption}. {notes}", body(ours.ours(outcomes, {})), *map(escape, missing(outcomes))]
-    return parts if len(parts) > 1 else []
+    return parts
 
 
 def updates(known: Iterable[Outcomes]) -> str:

@@ -133,7 +133,7 @@ def figures(outcomes: Outcomes) -> list[str]:
         lines.append(
             f"Time: training without evaluations, in {unit.name} ({unit.symbol}), on whatever machine ran the cell."
         )
-    return [*lines, f"{published.MARKS[True]}, of each backbone, without full fine-tuning."]
+    return [*lines, f"{published.MARKS[True]}."]
 
 
 def comparison(outcomes: Outcomes, averaged: bool) -> list[str]:

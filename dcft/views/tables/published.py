@@ -51,7 +51,10 @@ NOTES = {
         "The headings are mixed up: the view compare says what each column holds.",
     ],
 }
-MARKS = {True: "Bold: best; underlined: second best", False: "Bold: best"}
+MARKS = {  # by whether the second best are marked too
+    second: f"Bold: best{words}, of each backbone, without full fine-tuning"
+    for second, words in ((True, "; underlined: second best"), (False, ""))
+}
 
 
 def heading(name: str, column: str) -> str:
@@ -77,9 +80,7 @@ def published_grid(name: str) -> Grid:
     notes = ["Figures as printed in the paper."]
     if name in printed.RESULTS:
         mark(groups, columns, "published", second=name == "table1")
-        notes.append(
-            f"{MARKS[name == 'table1']}, of each backbone, without full fine-tuning; computed from the figures."
-        )
+        notes.append(f"{MARKS[name == 'table1']}; computed from the figures.")
     caption = f"{printed.title(name)} as printed in the paper: {CAPTIONS[name]}"
     return Grid(name, "published", caption, columns, groups, notes + NOTES.get(name, []))
 
